@@ -1,0 +1,50 @@
+"""Convolution bottlenecks: the network, its spectra and the experiments of the companion book.
+
+The modules, in reading order:
+
+* `frequencies`: the frequencies of a cyclic grid and how to count them.
+* `layers`, `model`: circular convolutions and the network made of them.
+* `tasks`: the data sets.
+* `training`: minimising the loss with its ridge.
+* `runs`: a network trained on a task, with what it cost.
+* `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
+* `plots`: the figures.
+* `notebook`: what the notebooks need around an experiment.
+* `checks`: errors for bad input.
+"""
+
+from cbnlib.frequencies import Frequencies, frequencies
+from cbnlib.layers import CircularConv
+from cbnlib.model import CNN, CNNConfig
+from cbnlib.runs import Run, run_task
+from cbnlib.spectra import Spectrum, activation_spectra, layer_spectrum, weight_spectra
+from cbnlib.torch_convs import conv_spectrum
+from cbnlib.training import (
+    History,
+    TrainConfig,
+    TrainingDivergedError,
+    evaluate,
+    train,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CNN",
+    "CNNConfig",
+    "CircularConv",
+    "Frequencies",
+    "History",
+    "Run",
+    "Spectrum",
+    "TrainConfig",
+    "TrainingDivergedError",
+    "activation_spectra",
+    "conv_spectrum",
+    "evaluate",
+    "frequencies",
+    "layer_spectrum",
+    "run_task",
+    "train",
+    "weight_spectra",
+]

@@ -1,0 +1,100 @@
+r"""Frequencies of a cyclic pixel grid, and how to count them.
+
+On the grid $G=\mathbb Z_{n_1}\times\mathbb Z_{n_2}$ (or $\mathbb Z_n$) with $N$ pixels, a real
+signal is known from half of its Fourier coefficients, the *stored* entries of `torch.fft.rfftn`:
+all frequencies on the first axis, the non-negative ones on the last. Two different weights follow
+from the half that is not stored; mixing them up is the classic error.
+
+* `Frequencies.weight` belongs to **sums over all stored entries** (norms, traces).
+* `Frequencies.multiplicity` belongs to **lists of modes** (ranks, counts, tables).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cbnlib.checks import check_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Frequencies:
+    r"""The stored (half-spectrum) frequencies of a grid, in the order of a flattened `rfftn`.
+
+    Attributes:
+        grid: Pixels per axis.
+        omega: Integer frequency vectors with entries in $(-n_i/2, n_i/2]$, shape `[F, axes]`.
+            (`fftfreq` writes $-n/2$ where we write $+n/2$.)
+        degree: $\lvert\omega_1\rvert+\lvert\omega_2\rvert$, shape `[F]`; 0 for the constant one.
+        weight: 1 where the entry's column (last axis) is 0 or, for even $n_{last}$, the last one;
+            2 elsewhere, where the conjugate is not stored. Shape `[F]`, sums to $N$.
+        multiplicity: Real dimensions carried by one channel direction at this entry, shape `[F]`:
+            1 if $\omega=-\omega$, 2 for the representative of a pair $\pm\omega$, and 0 for the
+            other member of a pair of which both are stored. Sums to $N$.
+    """
+
+    grid: tuple[int, ...]
+    omega: Tensor
+    degree: Tensor
+    weight: Tensor
+    multiplicity: Tensor
+
+    @property
+    def modes(self) -> Tensor:
+        """Indices of the entries with multiplicity > 0: one per pair. Shape `[M]`."""
+        return self.multiplicity.nonzero().squeeze(1)
+
+
+@lru_cache(maxsize=64)
+def _frequencies(grid: tuple[int, ...]) -> Frequencies:
+    axes = [_signed(n) for n in grid[:-1]] + [torch.arange(grid[-1] // 2 + 1)]
+    omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
+    sizes = torch.tensor(grid)
+    # Column 0 and an even axis' last column are their own mirror images: both members of a pair
+    # stand there, and only the last axis decides it.
+    own_mirror = (2 * omega[:, -1]) % sizes[-1] == 0
+    self_conjugate = ((2 * omega) % sizes == 0).all(dim=1)
+    multiplicity = torch.where(self_conjugate, 1, 2)
+    multiplicity[own_mirror & ~self_conjugate & (omega[:, 0] < 0)] = 0
+    return Frequencies(
+        grid=grid,
+        omega=omega,
+        degree=omega.abs().sum(dim=1),
+        weight=torch.where(own_mirror, 1, 2),
+        multiplicity=multiplicity,
+    )
+
+
+def _signed(n: int) -> Tensor:
+    """The frequencies of one full axis in `fft` order, with +n/2 for the middle of an even one."""
+    omega = torch.arange(n)
+    return torch.where(omega > n // 2, omega - n, omega)
+
+
+def frequencies(grid: int | Sequence[int]) -> Frequencies:
+    """Return the stored frequencies of a 1-D or 2-D grid with their degrees and weights.
+
+    Args:
+        grid: Pixels per axis: `n`, `(n,)` or `(n1, n2)`.
+
+    Returns:
+        The frequencies in the order of `torch.fft.rfftn(x, dim=axes).flatten()`.
+
+    Raises:
+        ValueError: If the grid does not have one or two axes of at least one pixel.
+
+    Source: the counting rules of the book's setting chapter.
+
+    Example:
+        On 4 pixels, 0 and the Nyquist frequency 2 are real, and 1 stands for the pair ±1:
+
+        >>> f = frequencies(4)
+        >>> f.omega.flatten().tolist(), f.multiplicity.tolist()
+        ([0, 1, 2], [1, 2, 1])
+        >>> f = frequencies((4, 4))  # in 2-D, (2, 1) is not self-conjugate: -(2, 1) = (2, -1)
+        >>> int(f.weight.sum()), int(f.multiplicity.sum()), (f.multiplicity == 1).sum().item()
+        (16, 16, 4)
+    """
+    return _frequencies(check_grid(grid))

@@ -1,0 +1,130 @@
+r"""The circular convolution, stored in the scale in which weight decay is the operator norm."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cbnlib.checks import check_count, check_grid, check_positive, check_signal
+
+
+class CircularConv(nn.Module):
+    r"""Translation-equivariant linear layer $\tilde\alpha=Wx+b\mathbf 1$ on a cyclic grid.
+
+    $(Wx)(p)=\sum_q w(q)\,x(p-q)$ is a circular convolution, diagonal over frequencies:
+    $\widehat{Wx}(\omega)=\hat W(\omega)\,\hat x(\omega)$ with blocks
+    $\hat W(\omega)=\sum_q w(q)\,e^{-2\pi i\,\omega\cdot q/n}\in\mathbb C^{c_{out}\times c_{in}}$.
+
+    The parameters are $v=\sqrt N\,w$ (`weight`) and $\beta=\sqrt N\,b$ (`bias`). Then the norm of
+    the *operator* is the plain norm of the parameters, $\lVert W\rVert_F^2=\lVert v\rVert^2$ and
+    $\lVert b\mathbf 1\rVert^2=\lVert\beta\rVert^2$; the unitary DFT of $v$ is $\hat W$, and $\beta$
+    adds to the constant frequency.
+
+    Attributes:
+        weight: $v$, shape `[c_out, c_in, *window]`; along an axis with window `k` the taps are
+            at $q=-\lfloor k/2\rfloor,\dots,k-1-\lfloor k/2\rfloor$ (mod $n$).
+        bias: $\beta$, shape `[c_out]`, or None.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        grid: int | Sequence[int],
+        *,
+        window: int | Sequence[int] | None = None,
+        bias: bool = True,
+        gain: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        r"""Draw the weights at random and set the bias to zero.
+
+        Args:
+            c_in: Channels of the input.
+            c_out: Channels of the output.
+            grid: Pixels per axis, one or two axes.
+            window: Size of the filter per axis; None for the whole grid.
+            bias: Whether there is a bias per channel.
+            gain: The entries of the blocks $\hat W(\omega)$ start with variance `gain / c_in`.
+            generator: Source of randomness; None for torch's global one.
+
+        Raises:
+            ValueError: If a count is < 1, the gain is not positive, or the window has another
+                number of axes than the grid or is larger than it.
+        """
+        super().__init__()
+        self.c_in, self.c_out = check_count("c_in", c_in), check_count("c_out", c_out)
+        self.grid = check_grid(grid)
+        self.window = _check_window(window, self.grid)
+        pixels = torch.Size(self.grid).numel()
+        taps = torch.Size(self.window).numel()
+        variance = check_positive("gain", gain) / c_in * pixels / taps
+        weight = torch.randn(c_out, c_in, *self.window, generator=generator) * variance**0.5
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The pixel axes of a filter or of a batch of signals, counted from the end."""
+        return tuple(range(-len(self.grid), 0))
+
+    def blocks(self) -> Tensor:
+        r"""Fourier blocks $\hat W(\omega)$ at the stored frequencies.
+
+        Returns:
+            Complex tensor of shape `[c_out, c_in, *half_grid]`, the last axis halved as in `rfftn`.
+        """
+        v: Tensor = self.weight
+        if self.window != self.grid:
+            missing = [n - k for n, k in zip(self.grid, self.window, strict=True)]
+            pad = [side for extra in reversed(missing) for side in (0, extra)]
+            v = nn.functional.pad(v, pad).roll([-(k // 2) for k in self.window], self.axes)
+        blocks: Tensor = torch.fft.rfftn(v, dim=self.axes, norm="ortho")
+        return blocks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to signals of shape `[batch, c_in, *grid]`.
+
+        Raises:
+            ValueError: If the shape of `x` does not fit.
+        """
+        check_signal(x, self.c_in, self.grid)
+        x_hat = torch.fft.rfftn(x, dim=self.axes, norm="ortho")
+        y_hat = torch.einsum("oi...,bi...->bo...", self.blocks(), x_hat)
+        y: Tensor = torch.fft.irfftn(y_hat, s=self.grid, dim=self.axes, norm="ortho")
+        if self.bias is not None:
+            b = self.bias / torch.Size(self.grid).numel() ** 0.5
+            y = y + b.reshape(-1, *(1 for _ in self.grid))
+        return y
+
+    def extra_repr(self) -> str:
+        """Describe the layer's shape in `print(model)`."""
+        return f"{self.c_in}, {self.c_out}, grid={self.grid}, window={self.window}"
+
+
+def _check_window(window: int | Sequence[int] | None, grid: tuple[int, ...]) -> tuple[int, ...]:
+    if window is None:
+        return grid
+    sizes = tuple(window) if not isinstance(window, int) else (window,) * len(grid)
+    if len(sizes) != len(grid):
+        raise ValueError(f"window must have {len(grid)} axes like grid {grid}, got {sizes}")
+    for k, n in zip(sizes, grid, strict=True):
+        if check_count("window axis", k) > n:
+            raise ValueError(f"filter larger than the grid: window {sizes} on grid {grid}")
+    return sizes
+
+
+class GlobalPool(nn.Module):
+    r"""Global pooling to the constant frequency, an operator of norm 1.
+
+    Maps `[batch, c, *grid]` to `[batch, c]`: $\hat x(0)=\sqrt N\cdot$ the mean over pixels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum over pixels, divided by the root of their number."""
+        pixels = x.flatten(2)
+        pooled: Tensor = pixels.sum(dim=2) / pixels.shape[2] ** 0.5
+        return pooled

@@ -1,0 +1,27 @@
+"""The tasks of the book: data that varies in a known way, with targets."""
+
+from collections.abc import Callable
+
+from cbnlib.checks import check_choice
+from cbnlib.tasks.base import Task
+from cbnlib.tasks.bump import bump
+from cbnlib.tasks.digits import digits
+from cbnlib.tasks.mnist import mnist
+
+__all__ = ["TASKS", "Task", "bump", "digits", "load_task", "mnist"]
+
+TASKS: dict[str, Callable[..., Task]] = {"bump": bump, "digits": digits, "mnist": mnist}
+"""Every task by name."""
+
+
+def load_task(name: str, **options: object) -> Task:
+    """Make a task by its name, with its own options.
+
+    Raises:
+        ValueError: If there is no such task; the message lists those there are.
+
+    Example:
+        >>> load_task("bump", n=8, samples=2).grid
+        (8,)
+    """
+    return TASKS[check_choice("task", name, TASKS)](**options)

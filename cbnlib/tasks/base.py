@@ -1,0 +1,37 @@
+"""What a task is: inputs, targets and the loss that goes with them."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cbnlib.training import Loss
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A data set with targets.
+
+    Attributes:
+        name: What it is called in tables and titles.
+        x: Inputs, float32, shape `[samples, c_in, *grid]`.
+        y: Targets: the shape of the output, or integer labels `[samples]`.
+        loss: The data term that fits the targets.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    loss: Loss = "square"
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Pixels per axis."""
+        return tuple(self.x.shape[2:])
+
+    @property
+    def variance(self) -> float:
+        """Mean squared distance of a target to the mean target, summed over pixels.
+
+        The square loss of an output that knows the mean target and nothing of the input.
+        """
+        return float((self.y - self.y.mean(dim=0)).square().sum() / len(self.y))

@@ -1,0 +1,39 @@
+r"""A bump on a circle: the smallest task with a bottleneck."""
+
+import math
+
+import torch
+
+from cbnlib.checks import check_count, check_positive
+from cbnlib.tasks.base import Task
+
+
+def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int = 0) -> Task:
+    r"""Autoencode a bump whose position on the circle is the only thing that varies.
+
+    $x_t(p)=\exp(\kappa(\cos(2\pi(p-t)/n)-1))$ with $t$ uniform on $[0,n)$, not only on pixels: a
+    smooth closed curve in $\mathbb R^n$. The target is the input. One complex Fourier coefficient
+    of degree 1 tells the position, so 2 real dimensions hold all the information.
+
+    Args:
+        n: Pixels on the circle.
+        samples: Number of bumps.
+        sharpness: $\kappa>0$; the larger, the narrower.
+        seed: Of the positions.
+
+    Raises:
+        ValueError: If a count is < 1 or the sharpness is not positive.
+
+    Example:
+        >>> task = bump(16, samples=3)
+        >>> task.x.shape, task.loss
+        (torch.Size([3, 1, 16]), 'square')
+    """
+    check_count("n", n)
+    check_count("samples", samples)
+    check_positive("sharpness", sharpness)
+    generator = torch.Generator().manual_seed(seed)
+    position = n * torch.rand(samples, 1, generator=generator)
+    angle = 2 * math.pi * (torch.arange(n) - position) / n
+    x = torch.exp(sharpness * (torch.cos(angle) - 1)).unsqueeze(1)
+    return Task("bump autoencoder", x, x)

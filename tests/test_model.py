@@ -1,0 +1,141 @@
+"""Layers and networks against dense operators, float64."""
+
+from typing import Any
+
+import pytest
+import torch
+from model_cases import LAYERS, random_layer, random_network
+from oracles import dense_matrix, dense_matrix_of, pixels, rng
+from torch import nn
+
+from cbnlib import CircularConv, frequencies
+
+
+@pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
+def test_layer_is_its_dense_operator(grid: Any, window: Any) -> None:
+    layer = random_layer(grid, window)
+    x = torch.randn(4, 2, *grid, dtype=torch.float64, generator=rng(2))
+    big = torch.Size(grid).numel()
+    b = (layer.bias / big**0.5).repeat_interleave(big)
+    expected = (x.flatten(1) @ dense_matrix(layer).T + b).reshape(4, 3, *grid)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
+def test_norm_from_parameters_blocks_and_dense_operator(grid: Any, window: Any) -> None:
+    layer = random_layer(grid, window)
+    from_parameters = layer.weight.square().sum()
+    per_entry = layer.blocks().abs().square().sum(dim=(0, 1)).flatten()
+    from_blocks = (frequencies(grid).weight * per_entry).sum()
+    torch.testing.assert_close(from_parameters, from_blocks, rtol=1e-10, atol=0)
+    from_dense = dense_matrix(layer).square().sum()
+    torch.testing.assert_close(from_parameters, from_dense, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("head", ["equivariant", "pooling"])
+@pytest.mark.parametrize(("grid", "window"), [((6,), None), ((4, 5), 3)], ids=str)
+def test_parameter_norm_is_the_norm_of_all_operators(grid: Any, window: Any, head: str) -> None:
+    model = random_network(grid=grid, window=window, head=head, c_out=2)
+    big = torch.Size(grid).numel()
+    total = torch.zeros((), dtype=torch.float64)
+    for conv in model.convs:
+        bias = (conv.bias / big**0.5)[:, None].expand(-1, big)
+        total += dense_matrix(conv).square().sum() + bias.square().sum()
+    if model.dense is not None:
+        total += model.dense.weight.square().sum() + model.dense.bias.square().sum()
+    torch.testing.assert_close(model.parameter_norm(), total, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("window", [None, 3], ids=["full", "window3"])
+@pytest.mark.parametrize("grid", [(6,), (5,), (4, 3), (3, 4)], ids=str)
+def test_network_commutes_with_every_translation(grid: Any, window: Any) -> None:
+    model = random_network(grid=grid, window=window, c_in=2, c_out=2)
+    x = torch.randn(3, 2, *grid, dtype=torch.float64, generator=rng())
+    y, axes = model(x), tuple(range(2, x.ndim))
+    assert y.abs().max() > 1e-2
+    for shift in pixels(grid):
+        torch.testing.assert_close(
+            model(x.roll(shift, axes)), y.roll(shift, axes), rtol=1e-10, atol=1e-10
+        )
+
+
+def test_pooling_head_is_invariant() -> None:
+    model = random_network(grid=(4, 3), head="pooling", c_out=5)
+    x = torch.randn(3, 1, 4, 3, dtype=torch.float64, generator=rng())
+    assert model(x).shape == (3, 5)
+    for shift in pixels((4, 3)):
+        torch.testing.assert_close(model(x.roll(shift, (2, 3))), model(x), rtol=1e-10, atol=1e-10)
+
+
+def test_pooling_has_operator_norm_one() -> None:
+    model = random_network(grid=(4, 3), head="pooling")
+    assert model.pool is not None
+    matrix = dense_matrix_of(model.pool, 2, (4, 3))
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(2, dtype=torch.float64))
+
+
+def test_without_biases_the_network_is_homogeneous() -> None:
+    model = random_network(grid=(6,), bias=False)
+    x = torch.randn(3, 1, 6, dtype=torch.float64, generator=rng())
+    torch.testing.assert_close(model(2.5 * x), 2.5 * model(x))
+    assert all(conv.bias is None for conv in model.convs)
+
+
+@pytest.mark.parametrize("head", ["equivariant", "pooling"])
+def test_depth_counts_every_linear_layer(head: str) -> None:
+    model = random_network(grid=(6,), depth=5, head=head)
+    assert len(model.pre_activations(torch.zeros(1, 1, 6, dtype=torch.float64))) == 5
+    assert len([m for m in model.modules() if isinstance(m, CircularConv | nn.Linear)]) == 5
+
+
+@pytest.mark.parametrize("window", [None, 3], ids=["full", "window3"])
+def test_blocks_start_with_the_stated_variance(window: int | None) -> None:
+    layer = CircularConv(40, 40, (8, 8), window=window, gain=2.0, generator=rng())
+    mean_square = layer.blocks().abs().square().mean()
+    torch.testing.assert_close(mean_square, torch.tensor(2.0 / 40), rtol=0.02, atol=0)
+
+
+def test_the_seed_decides_the_weights() -> None:
+    a, b, c = (random_network(seed=s, grid=(6,)) for s in (0, 0, 1))
+    assert torch.equal(a.convs[0].weight, b.convs[0].weight)
+    assert not torch.equal(a.convs[0].weight, c.convs[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": 0}, "depth must be an integer >= 1, got 0"),
+        ({"depth": 1, "head": "pooling"}, "depth must be an integer >= 2, got 1"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"width": 2.5}, "width .* got 2.5"),
+        ({"c_in": 0}, "c_in"),
+        ({"c_out": -1}, "c_out"),
+        ({"gain": 0.0}, "gain must be finite and > 0, got 0.0"),
+        ({"gain": float("nan")}, "gain"),
+        ({"head": "dense"}, "unknown head 'dense'; allowed: equivariant, pooling"),
+        ({"grid": (2, 2, 2)}, "grid must have 1 or 2 axes"),
+        ({"window": 7}, r"filter larger than the grid: window \(7,\) on grid \(6,\)"),
+        ({"window": (3, 3)}, "window must have 1 axes"),
+        ({"window": 0}, "window axis must be an integer >= 1"),
+    ],
+    ids=str,
+)
+def test_bad_config(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        random_network(**{"grid": (6,)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 6), "input must have 3 axes .* got 2"),
+        ((1, 2, 6, 6), "input must have 3 axes"),
+        ((1, 3, 6), "input must have 2 channels, got 3"),
+        ((1, 2, 5), r"input must live on grid \(6,\), got \(5,\)"),
+    ],
+    ids=str,
+)
+def test_bad_input(shape: tuple[int, ...], message: str) -> None:
+    model = random_network(grid=(6,), c_in=2)
+    with pytest.raises(ValueError, match=message):
+        model(torch.zeros(*shape, dtype=torch.float64))

@@ -1,0 +1,166 @@
+"""Data sets: what they hold, and files that are not what they should be."""
+
+import gzip
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+import pytest
+import torch
+
+from cbnlib.tasks import bump, digits, load_task, mnist, mnist_files
+from cbnlib.tasks.mnist_files import MD5, read_idx
+
+
+def test_bump_is_its_formula() -> None:
+    task = bump(8, samples=3, sharpness=2.0, seed=5)
+    t = 8 * torch.rand(3, 1, generator=torch.Generator().manual_seed(5)).double()
+    p = torch.arange(8).double()
+    expected = torch.exp(2 * (torch.cos(2 * math.pi * (p - t) / 8) - 1))
+    torch.testing.assert_close(task.x[:, 0].double(), expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(task.x, task.y)
+    assert not torch.equal(task.x, bump(8, samples=3, seed=6).x)
+
+
+def test_bump_moves_without_changing_shape() -> None:
+    spectrum = torch.fft.rfft(bump(16, samples=20).x).abs()
+    torch.testing.assert_close(spectrum[:, :, :4], spectrum[:1, :, :4].expand(20, 1, 4))
+
+
+def test_digits_ship_with_the_package() -> None:
+    task = digits(0)
+    assert task.x.shape == (178, 1, 8, 8)
+    assert task.grid == (8, 8)
+    assert (float(task.x.min()), float(task.x.max())) == (0.0, 1.0)
+    assert task.variance == pytest.approx(float(task.y.var(dim=0, unbiased=False).sum()))
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim])
+    return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny MNIST: five images, the image of sample i full of 10 * i; train packed, test not."""
+    images = np.repeat(np.arange(5, dtype=np.uint8) * 10, 28 * 28).reshape(5, 28, 28)
+    labels = np.array([0, 1, 0, 7, 0], dtype=np.uint8)
+    for name, array in [("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)]:
+        (tmp_path / f"train-{name}.gz").write_bytes(gzip.compress(idx(array)))
+        (tmp_path / f"t10k-{name}").write_bytes(idx(array[:4]))
+    return tmp_path
+
+
+def test_mnist_from_a_folder(folder: Path) -> None:
+    zeros = mnist(0, size=14, folder=folder)
+    assert zeros.x.shape == (3, 1, 14, 14)
+    torch.testing.assert_close(zeros.x[:, 0, 0, 0], torch.tensor([0.0, 20.0, 40.0]) / 255)
+    everything = mnist(split="test", folder=folder)
+    assert everything.loss == "cross_entropy"
+    assert everything.y.tolist() == [0, 1, 0, 7]
+    assert everything.x.shape == (4, 1, 28, 28)
+
+
+def test_mnist_is_pooled_by_averages(folder: Path) -> None:
+    image = np.arange(28 * 28, dtype=np.uint32).astype(np.uint8).reshape(1, 28, 28)
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx(image))
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(1, np.uint8)))
+    x = mnist(0, size=7, split="test", folder=folder).x[0, 0]
+    expected = image[0].reshape(7, 4, 7, 4).mean(axis=(1, 3)) / 255
+    np.testing.assert_allclose(x, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-1], "expected 3920 for shape .*truncated"),
+        (lambda data: data + b"\0", "3921 bytes of data, expected 3920"),
+        (lambda data: b"\0\0\x09\x03" + data[4:], "magic number 00000903, expected 00000803"),
+        (lambda _: b"", "magic number , expected 00000803"),
+        (lambda data: data[:10], "truncated in its header, 10 of 16 bytes"),
+        (lambda data: data[:4] + b"\xff" * 12 + data[16:], "truncated or damaged"),
+    ],
+    ids=["truncated", "too long", "magic", "empty", "header", "shape"],
+)
+def test_damaged_idx_files(folder: Path, damage: Any, message: str) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(damage(gzip.decompress(path.read_bytes()))))
+    with pytest.raises(ValueError, match=f"train-images-idx3-ubyte.gz: .*{message}"):
+        mnist(folder=folder)
+
+
+@pytest.mark.parametrize("where", ["start", "middle", "end", "cut"])
+def test_damaged_gzip_files(folder: Path, where: str) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    data = bytearray(path.read_bytes())
+    if where == "cut":
+        del data[len(data) // 2 :]
+    else:
+        data[{"start": 0, "middle": len(data) // 2, "end": len(data) - 6}[where]] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz: damaged gzip file"):
+        mnist(folder=folder)
+
+
+def test_labels_file_in_place_of_images(folder: Path) -> None:
+    path = folder / "train-labels-idx1-ubyte.gz"
+    with pytest.raises(ValueError, match="magic number 00000801, expected 00000803"):
+        read_idx(path, axes=3)
+
+
+def test_images_that_do_not_fit_the_labels(folder: Path) -> None:
+    path = folder / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(np.zeros(4, np.uint8))))
+    with pytest.raises(ValueError, match="do not fit 4 labels"):
+        mnist(folder=folder)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte.gz"):
+        mnist(folder=tmp_path)
+
+
+def test_download_is_checked_and_cached(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The download's whole path against a mirror on disk: right checksum, then a wrong one."""
+    cache = tmp_path / "cache"
+    source = {name: (folder / name).read_bytes() for name in MD5 if "train" in name}
+    fetched: list[str] = []
+
+    def fetch(url: str, output_file: str, *_: Any) -> None:
+        fetched.append(url.rsplit("/", 1)[1])
+        Path(output_file).write_bytes(source[fetched[-1]])
+
+    monkeypatch.setattr(pooch, "os_cache", lambda _: cache)
+    monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: fetch)
+    sums = {name: hashlib.md5(data).hexdigest() for name, data in source.items()}
+    monkeypatch.setattr(mnist_files, "MD5", sums)
+    assert len(mnist(0).x) == 3
+    assert len(mnist(0).x) == 3
+    assert sorted(fetched) == sorted(source)  # once each
+    monkeypatch.setattr(mnist_files, "MD5", MD5)
+    with pytest.raises(ValueError, match=r"(?i)hash of downloaded file .* does not match"):
+        mnist(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: load_task("cifar"), "unknown task 'cifar'; allowed: bump, digits, mnist"),
+        (lambda: bump(0), "n must be an integer >= 1, got 0"),
+        (lambda: bump(samples=0), "samples"),
+        (lambda: bump(sharpness=-1.0), "sharpness must be finite and > 0, got -1.0"),
+        (lambda: digits(10), r"digit must be in 0..9, got 10"),
+        (lambda: mnist(-1), r"digit must be in 0..9 or None, got -1"),
+        (lambda: mnist(size=13), "size must divide 28, got 13"),
+        (lambda: mnist(size=0), "size must divide 28, got 0"),
+        (lambda: mnist(split="all"), "unknown split 'all'; allowed: test, train"),
+    ],
+)
+def test_bad_arguments(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,178 @@
+"""Training: the ridge, repeatability, and runs that go wrong."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from model_cases import random_network
+from oracles import rng
+
+from cbnlib import CNN, TrainConfig, TrainingDivergedError, evaluate, train
+
+X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng(7))
+QUICK: dict[str, Any] = {"ridge": 0.1, "learning_rate": 0.01, "steps": 7, "batch_size": 4}
+
+
+def run(model: CNN, **changes: Any) -> Any:
+    return train(model, X, X, TrainConfig(**QUICK | changes), progress=False)
+
+
+def parameters(model: CNN) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weight_decay_is_the_ridge_in_the_loss(optimizer: str) -> None:
+    """One full batch, constant rate: the same as autograd of fit + ridge * norm, written out."""
+    model = random_network(grid=(6,))
+    by_hand = copy.deepcopy(model)
+    options = {"optimizer": optimizer, "batch_size": 10, "schedule": "constant"}
+    run(model, **options)
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+    momentum = {"momentum": 0.9} if optimizer == "sgd" else {}
+    step = kinds[optimizer](by_hand.parameters(), lr=0.01, **momentum)
+    for _ in range(7):
+        loss = (by_hand(X) - X).square().sum() / 10 + 0.1 * by_hand.parameter_norm()
+        step.zero_grad()
+        loss.backward()
+        step.step()
+    torch.testing.assert_close(parameters(model), parameters(by_hand), rtol=1e-10, atol=1e-12)
+
+
+def test_history_holds_loss_fit_and_norm() -> None:
+    model = random_network(grid=(6,))
+    history = run(model, records=3)
+    assert history.step == [2, 4, 6, 7]
+    for loss, fit, norm in zip(history.loss, history.fit, history.norm, strict=True):
+        assert loss == pytest.approx(fit + 0.1 * norm)
+    assert history.norm[-1] == pytest.approx(float(model.parameter_norm().detach()))
+
+
+def test_fit_is_the_mean_over_the_steps_since_the_last_record() -> None:
+    model = random_network(grid=(6,))
+    start = evaluate(model, X, X)
+    history = run(model, batch_size=10, records=1, steps=1)
+    assert history.fit == pytest.approx([start])
+    assert start == pytest.approx(
+        sum(float((model_x - x).square().sum()) for model_x, x in _before(X)) / 10
+    )
+
+
+def _before(x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    outputs = random_network(grid=(6,))(x).detach()
+    return list(zip(outputs, x, strict=True))
+
+
+def test_evaluate_does_not_depend_on_the_batch() -> None:
+    model = random_network(grid=(6,))
+    assert evaluate(model, X, X, batch_size=3) == pytest.approx(evaluate(model, X, X), rel=1e-12)
+    labels = torch.arange(10) % 3
+    classifier = random_network(grid=(6,), head="pooling", c_out=3)
+    direct = torch.nn.functional.cross_entropy(classifier(X), labels).item()
+    batched = evaluate(classifier, X, labels, loss="cross_entropy", batch_size=4)
+    assert batched == pytest.approx(direct, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_same_seed_gives_the_same_bits(optimizer: str) -> None:
+    models = [random_network(grid=(6,)) for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        run(model, optimizer=optimizer, seed=seed)
+    assert torch.equal(parameters(models[0]), parameters(models[1]))
+    assert not torch.equal(parameters(models[0]), parameters(models[2]))
+
+
+def test_training_leaves_the_global_randomness_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    run(random_network(grid=(6,)))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_every_sample_is_seen_once_per_pass() -> None:
+    """Equal targets 0 and a zero rate: the fit over a pass is the fit over the data set."""
+    model = random_network(grid=(6,))
+    expected = evaluate(model, X, X)
+    history = run(model, batch_size=5, steps=2, records=1, learning_rate=1e-300)
+    assert history.fit == pytest.approx([expected])
+
+
+def test_cosine_schedule_ends_at_rest() -> None:
+    slow, fast = random_network(grid=(6,)), random_network(grid=(6,))
+    run(slow, schedule="cosine", optimizer="sgd", momentum=0.0, ridge=0.0, steps=2, batch_size=10)
+    run(fast, schedule="constant", optimizer="sgd", momentum=0.0, ridge=0.0, steps=1, batch_size=10)
+    difference = parameters(slow) - parameters(fast)
+    one_step = parameters(fast) - parameters(random_network(grid=(6,)))
+    # cosine over 2 steps: rates 1 and 1/2 of the start
+    assert 0.2 < float(difference.norm() / one_step.norm()) < 0.8
+
+
+def test_explosion_is_named() -> None:
+    with pytest.raises(TrainingDivergedError, match=r"the loss is (nan|inf) at step \d+") as caught:
+        run(random_network(grid=(6,)), optimizer="sgd", learning_rate=10.0, steps=50)
+    assert not math.isfinite(caught.value.history.loss[-1])
+
+
+def test_collapse_to_a_constant_is_named() -> None:
+    model = random_network(grid=(6,))
+    with pytest.raises(TrainingDivergedError, match="collapsed to a constant by step"):
+        run(model, optimizer="sgd", momentum=0.0, ridge=4.0, learning_rate=0.05, steps=500)
+
+
+def test_tiny_outputs_at_the_start_are_no_collapse() -> None:
+    model = random_network(grid=(6,), gain=1e-6)
+    run(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ridge": -0.1}, "ridge must be finite and >= 0, got -0.1"),
+        ({"ridge": float("nan")}, "ridge"),
+        ({"learning_rate": 0.0}, "learning_rate must be finite and > 0, got 0.0"),
+        ({"steps": -1}, "steps must be an integer >= 0, got -1"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; allowed: adam, sgd"),
+        ({"schedule": "step"}, "unknown schedule"),
+        ({"loss": "hinge"}, "unknown loss"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        ({"records": 0}, "records"),
+    ],
+    ids=str,
+)
+def test_bad_config(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**QUICK | changes)
+
+
+def test_bad_data() -> None:
+    model, config = random_network(grid=(6,)), TrainConfig(**QUICK)
+    holed = X.clone()
+    holed[0, 0, 0] = float("nan")
+    for x, y, message in [
+        (holed, X, "x: 1 of 60 entries are NaN"),
+        (X, holed, "y: 1 of 60 entries are NaN"),
+        (X, X[:5], "same number >= 1 of samples: 10, 5"),
+        (X[:0], X[:0], "same number >= 1 of samples: 0, 0"),
+        (X, X[:, 0], "y must have shape"),
+        (X[:, 0], X, "input must have 3 axes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            train(model, x, y, config, progress=False)
+    classify = TrainConfig(**QUICK | {"loss": "cross_entropy"})
+    classifier = random_network(grid=(6,), head="pooling", c_out=3)
+    with pytest.raises(ValueError, match=r"integer labels in 0..2"):
+        train(classifier, X, torch.arange(10), classify, progress=False)
+    with torch.no_grad():
+        model.convs[0].weight[0, 0, 0] = float("inf")
+    with pytest.raises(ValueError, match=r"convs.0.weight: 1 of \d+ entries are NaN or infinite"):
+        train(model, X, X, config, progress=False)
+
+
+def test_progress_bar_shows_loss_fit_norm_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    train(random_network(grid=(6,)), X, X, TrainConfig(**QUICK))
+    err = capsys.readouterr().err
+    assert all(part in err for part in ("loss ", "fit ", "|θ|²/L ", "7/7", "<"))
