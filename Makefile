@@ -1,0 +1,64 @@
+# Builds and checks the book. `make help` lists what there is.
+
+PYTHON ?= python3
+PROFILE ?= quick
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+PYTHON_RANGE := (3, 11, 5) <= sys.version_info < (3, 14)
+SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
+MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
+EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
+
+.PHONY: help install book notebook mnist-folder test lint pair check-browser clean
+
+help:
+	@echo "make book           execute the notebooks that changed and render the book"
+	@echo "                    PROFILE=paper: full size; SEED=1: another seed; MNIST=folder: IDX files"
+	@echo "make notebook N=02  execute one notebook, same options"
+	@echo "make test           formatting, types, spelling, notebook pairs, tests and doctests"
+	@echo "make lint           the quick part of make test: all but the tests"
+	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
+	@echo "make check-browser  open each page in headless Chromium; SHOTS=folder: take pictures"
+	@echo "make clean          remove what was built; the virtual environment stays"
+
+install: $(STAMP)
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = $(PYTHON_RANGE); \
+		sys.exit(0 if ok else "Python 3.11.5 to 3.13 is needed, $(PYTHON) is " \
+		+ sys.version.split()[0] + "; choose another: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]'
+	@touch $@
+
+book: $(STAMP) mnist-folder
+	$(EXECUTE)
+	$(BIN)/python -m tools.render --profile "$(PROFILE)"
+
+notebook: $(STAMP) mnist-folder
+	@test -n "$(N)" || { echo "which notebook? make notebook N=02"; exit 2; }
+	$(EXECUTE) $(N)
+
+mnist-folder:
+	@test -z "$(MNIST)" || test -d "$(MNIST)" || { echo "MNIST=$(MNIST) is no folder"; exit 2; }
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python -m tools.pair --check
+
+pair: $(STAMP)
+	$(BIN)/python -m tools.pair
+
+check-browser: $(STAMP)
+	$(BIN)/python -m tools.check_browser $(if $(SHOTS),--screenshots "$(SHOTS)")
+
+clean:
+	rm -rf _build book/notebooks book/figures

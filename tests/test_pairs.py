@@ -1,0 +1,89 @@
+"""The notebooks are what CONTRIBUTING.md asks of them, and their two forms are in step."""
+
+import shutil
+
+import nbformat
+import pytest
+
+from tools import pair
+from tools.notebook import declared_parameters, parameters_cells, read_source
+from tools.project import ROOT, BuildError, Project
+
+PROJECT = Project(ROOT)
+SOURCES = PROJECT.sources()
+LONGEST_CELL = 15
+
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the notebooks to break."""
+    shutil.copytree(PROJECT.notebooks, tmp_path / "notebooks")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return Project(tmp_path)
+
+
+def test_pairs_are_in_step():
+    assert pair.out_of_step(PROJECT) == []
+
+
+@each_notebook
+def test_parameters(source):
+    notebook = read_source(source)
+    assert len(parameters_cells(notebook)) == 1
+    parameters = declared_parameters(notebook)
+    assert parameters["profile"] == "quick"
+    assert type(parameters["seed"]) is int
+
+
+@each_notebook
+def test_code_cells_are_short(source):
+    cells = [cell for cell in read_source(source).cells if cell.cell_type == "code"]
+    assert [c.id for c in cells if len(c.source.splitlines()) > LONGEST_CELL] == []
+
+
+@each_notebook
+def test_committed_pair_has_no_outputs(source):
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [c.id for c in code if c.outputs or c.execution_count is not None] == []
+
+
+def test_writing_pairs_is_repeatable(copied):
+    pair.write_pairs(copied)
+    for committed in sorted(PROJECT.notebooks.glob("*.*")):
+        assert (copied.notebooks / committed.name).read_bytes() == committed.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("\n# ", "\n# More on ", "{stem}.ipynb differs from {stem}.md"),
+        ("formats: md:myst,ipynb", "formats: md:myst", "{stem}.md does not say `formats:"),
+        ("kernelspec:", "kernel:", "{stem}.md names no kernelspec"),
+    ],
+)
+def test_a_source_out_of_step_is_named(copied, capsys, old, new, told):
+    source = copied.sources()[0]
+    text = source.read_text(encoding="utf-8")
+    assert old in text
+    source.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert pair.main(["--check", "--root", str(copied.root)]) == 1
+    assert told.format(stem=source.stem) in capsys.readouterr().out
+
+
+def test_missing_and_stray_pairs_are_named(copied):
+    pairs = sorted(copied.notebooks.glob("*.ipynb"))
+    pairs[0].rename(copied.notebooks / "stray.ipynb")
+    assert pair.out_of_step(copied) == [
+        f"{pairs[0].name} is missing",
+        "stray.ipynb has no stray.md",
+    ]
+
+
+@pytest.mark.parametrize("line", ["seed = 0", "seed: int = 0.5", "seed: list = []", "print(1)"])
+def test_untyped_parameters_are_refused(line):
+    cell = nbformat.v4.new_code_cell(line, metadata={"tags": ["parameters"]})
+    with pytest.raises(BuildError, match="must read"):
+        declared_parameters(nbformat.v4.new_notebook(cells=[cell]))

@@ -1,0 +1,315 @@
+"""The build on a tiny project: nothing stale, failures named, only what changed done again."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import check_browser, execute, render
+from tools.check_site import site_problems
+from tools.pair import write_pairs
+from tools.project import ROOT, BuildError, Project
+
+HEADER = """\
+---
+jupytext:
+  formats: md:myst,ipynb
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
+PARAMETERS = """\
+```{code-cell} ipython3
+:tags: [parameters]
+
+profile: str = "quick"
+seed: int = 0
+```
+"""
+FIGURE = """\
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    name: fig-line
+    caption: |
+      A line $x \\mapsto x$.
+  image:
+    alt: A straight line
+---
+import matplotlib.pyplot as plt
+
+_ = plt.plot([0, 1])
+```
+"""
+NOISY = """\
+import sys, time, warnings
+from cbnlib import VALUE
+from tqdm import tqdm
+for i in tqdm(range(3)):
+    time.sleep(0.12)
+    warnings.warn(f"warning {i}") if i == 1 else None
+print("value", VALUE, "seed", seed)"""
+FAILURES = {
+    "01_raises": ("raise ValueError('no good')", "ValueError: no good"),
+    "02_sleeps": ("time.sleep(100)", "longer than 3 s"),
+    "03_dies": ("os.kill(os.getpid(), 9)", "the kernel died"),
+}
+
+
+def cell(source):
+    return f"```{{code-cell}} ipython3\n{source}\n```\n"
+
+
+def notebook(*parts):
+    return "\n".join([HEADER, "# A title\n", PARAMETERS, *parts])
+
+
+def make_project(root: Path, notebooks: dict[str, str]) -> Project:
+    """A project with the real settings, the given notebooks and a one-line `cbnlib`."""
+    project = Project(root)
+    project.notebooks.mkdir(parents=True)
+    for stem, text in notebooks.items():
+        (project.notebooks / f"{stem}.md").write_text(text, encoding="utf-8")
+    (root / "cbnlib").mkdir()
+    (root / "cbnlib" / "__init__.py").write_text("VALUE = 1\n", encoding="utf-8")
+    for name in ("pyproject.toml", "constraints.txt", "_config.yml"):
+        shutil.copy(ROOT / name, root)
+    write_pairs(project)
+    return project
+
+
+def run(project, *options):
+    return execute.main(["--root", str(project.root), *options])
+
+
+def pretend_built(project):
+    """Leave traces of an earlier build: an executed copy of each notebook, and a site."""
+    folder = project.executed("quick")
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in project.sources():
+        nbformat.write(nbformat.v4.new_notebook(), folder / f"{source.stem}.ipynb")
+    project.site.mkdir(parents=True, exist_ok=True)
+    (project.site / "index.html").write_text("old", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    """A build in which one notebook runs and three fail, each in its own way."""
+    notebooks = {
+        stem: notebook(cell("import os, time"), cell(line)) for stem, (line, _) in FAILURES.items()
+    }
+    project = make_project(tmp_path_factory.mktemp("failed"), notebooks | {"04_runs": notebook()})
+    pretend_built(project)
+    with pytest.MonkeyPatch.context() as patch:
+        told = []
+        patch.setattr("builtins.print", lambda *args, **_: told.append(" ".join(map(str, args))))
+        status = run(project, "--timeout", "3")
+    return project, status, "\n".join(told)
+
+
+def test_failures_give_a_status_and_leave_nothing_stale(failed):
+    project, status, told = failed
+    assert status == 1
+    assert "3 of 4 notebooks failed" in told
+    assert [copy.stem for copy in project.executed("quick").iterdir()] == ["04_runs"]
+    assert not project.site.exists()
+
+
+@pytest.mark.parametrize("stem", FAILURES)
+def test_a_failed_notebook_is_named_with_its_cell(failed, stem):
+    project, _, told = failed
+    line, error = FAILURES[stem]
+    report = told.split(f"{stem}: FAILED")[1].split("FAILED")[0]
+    assert f"in cell {stem}-003: {line}" in report
+    assert error in report
+    assert f"_build/failed/{stem}.ipynb" in report
+    assert (project.failed / f"{stem}.ipynb").exists()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A project with one notebook that imports `cbnlib` and one that does not, executed."""
+    notebooks = {"01_imports": notebook(cell(NOISY)), "02_plain": notebook(cell("print(seed)"))}
+    project = make_project(tmp_path_factory.mktemp("built"), notebooks)
+    assert run(project) == 0
+    return project
+
+
+def executed(capsys):
+    lines = capsys.readouterr().out.splitlines()
+    return [line.removesuffix(": executing") for line in lines if line.endswith(": executing")]
+
+
+def test_only_what_changed_is_executed(built, capsys):
+    assert run(built) == 0
+    assert executed(capsys) == []
+    library = built.root / "cbnlib" / "__init__.py"
+    library.write_text("VALUE = 2\n", encoding="utf-8")
+    assert run(built) == 0
+    assert executed(capsys) == ["01_imports"]
+    assert "value 2 seed 0" in streams(built, "01_imports")["stdout"]
+    plain = built.notebooks / "02_plain.md"
+    plain.write_text(plain.read_text(encoding="utf-8") + "\nMore text.\n", encoding="utf-8")
+    assert run(built) == 0
+    assert executed(capsys) == ["02_plain"]
+
+
+def streams(project, stem):
+    copy = nbformat.read(project.executed("quick") / f"{stem}.ipynb", as_version=4)
+    return {o.name: o.text for c in copy.cells for o in c.get("outputs", []) if "name" in o}
+
+
+def test_two_runs_are_identical_but_for_times(built):
+    copy = built.executed("quick") / "01_imports.ipynb"
+    runs = []
+    for _ in range(2):
+        copy.unlink(missing_ok=True)
+        assert run(built, "01") == 0
+        result = nbformat.read(copy, as_version=4)
+        times = [result.metadata.papermill.pop(k) for k in ("start_time", "end_time", "duration")]
+        assert all(times)
+        runs.append(result)
+    assert runs[0] == runs[1]
+
+
+def test_progress_is_dropped_and_warnings_stay(built):
+    text = streams(built, "01_imports")["stderr"]
+    assert text.startswith("<cell>:6: UserWarning: warning 1")
+    assert "it/s" not in text
+
+
+def test_parameters_reach_the_notebooks_that_declare_them(built, capsys):
+    assert run(built, "--seed", "7", "02") == 0
+    assert streams(built, "02_plain")["stdout"] == "7\n"
+    assert executed(capsys) == ["02_plain"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--profile", "fast"], "'fast'; there are: quick, paper"),
+        (["-p", "depth", "3"], "'depth' in 01_imports, 02_plain; there are: profile, seed"),
+        (["--seed", "one"], "seed must be of type int, got 'one'"),
+        (["09"], "'09'; there are: 01_imports, 02_plain"),
+    ],
+)
+def test_bad_options_are_refused(built, capsys, options, told):
+    assert run(built, *options) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """A book of two text pages and a notebook, rendered with the real settings."""
+    project = make_project(tmp_path_factory.mktemp("rendered"), {"01_line": notebook(FIGURE)})
+    shutil.copytree(ROOT / "tools", project.root / "tools")
+    project.book.mkdir()
+    for name in ("logo.svg", "favicon.svg", "execution.md"):
+        shutil.copy(ROOT / "book" / name, project.book)
+    write_book(
+        project, "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
+    )
+    bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
+    (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
+    assert run(project) == 0
+    assert render.main(["--root", str(project.root)]) == 0
+    return project
+
+
+def write_book(project, text):
+    toc = "format: jb-book\nroot: intro\nchapters:\n- file: notebooks/01_line\n- file: execution\n"
+    (project.book / "_toc.yml").write_text(toc, encoding="utf-8")
+    (project.book / "intro.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
+
+
+def test_the_rendered_book_has_no_problems(rendered):
+    assert site_problems(rendered) == []
+
+
+BROKEN = {
+    "link": ('href="../execution.html"', 'href="../gone.html"', "link to ../gone.html"),
+    "anchor": ('href="#"', 'href="#nowhere"', "no such anchor"),
+    "alternative text": ('alt="A straight line"', 'alt=""', "no alternative text"),
+    "image": ('src="../_images/', 'src="../_imagined/', "is not in the site"),
+    "other host": ("<head>", '<head><script src="https://x.org/a.js"></script>', "another host"),
+    "style": ("<head>", "<head><style>a{background:url(//x.org/a.png)}</style>", "another host"),
+    "weight": ("</body>", f"{'x' * 3_000_000}</body>", "more than 3.0 MB"),
+    "launch": ("lab/tree/notebooks/", "lab/tree/book/notebooks/", "no binder button"),
+    "colab": ("blob/main/notebooks/01_line.ipynb", "blob/main/gone.ipynb", "leads to gone.ipynb"),
+    "edit": ("edit/main/notebooks/01_line.md", "edit/main/book/notebooks/01_line.ipynb", "edit"),
+    "download": ("01_line.md", "01_lime.md", "no download of 01_line.md"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_page_is_caught(rendered, kind):
+    page = rendered.site / "notebooks" / "01_line.html"
+    old, new, told = BROKEN[kind]
+    whole = page.read_text(encoding="utf-8")
+    assert old in whole
+    try:
+        page.write_text(whole.replace(old, new), encoding="utf-8")
+        assert any(told in problem for problem in site_problems(rendered))
+    finally:
+        page.write_text(whole, encoding="utf-8")
+
+
+def test_an_executed_notebook_offered_for_download_is_caught(rendered):
+    offered = rendered.site / "_sources" / "notebooks" / "01_line.ipynb"
+    committed = offered.read_bytes()
+    try:
+        shutil.copy(rendered.executed("quick") / "01_line.ipynb", offered)
+        assert any("is not the committed file" in line for line in site_problems(rendered))
+    finally:
+        offered.write_bytes(committed)
+
+
+def test_the_browser_check_passes_and_fails(rendered):
+    try:
+        check_browser.find_browser()
+    except BuildError as error:
+        pytest.skip(str(error))
+    assert check_browser.main(["--root", str(rendered.root)]) == 0
+    page = rendered.site / "intro.html"
+    whole = page.read_text(encoding="utf-8")
+    broken = '<script>oops()</script><img src="gone.png"><img src="http://x.org/a.png">'
+    formula = whole.replace("\\norm{x}", "\\unknown{x}")
+    try:
+        page.write_text(formula.replace("</body>", f"{broken}</body>"), encoding="utf-8")
+        with check_browser.open_browser() as browser:
+            (intro,) = [p for p in check_browser.pages(rendered.site) if p.name == "intro"]
+            problems = "\n".join(check_browser.page_problems(browser, intro))
+    finally:
+        page.write_text(whole, encoding="utf-8")
+    for told in ("script error", "broken image", "asked for http://x.org", "error in a formula"):
+        assert told in problems
+
+
+def test_rendering_again_does_nothing(rendered, capsys):
+    assert render.main(["--root", str(rendered.root)]) == 0
+    assert "unchanged" in capsys.readouterr().out
+
+
+def test_a_stale_notebook_is_not_rendered(rendered, capsys):
+    source = rendered.notebooks / "01_line.md"
+    whole = source.read_text(encoding="utf-8")
+    try:
+        source.write_text(f"{whole}\nMore.\n", encoding="utf-8")
+        assert render.main(["--root", str(rendered.root)]) == 1
+    finally:
+        source.write_text(whole, encoding="utf-8")
+    assert "01_line is not executed for profile quick" in capsys.readouterr().err
+
+
+def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys):
+    write_book(rendered, "See {numref}`fig-gone`.")
+    assert render.main(["--root", str(rendered.root)]) == 1
+    assert "fig-gone" in capsys.readouterr().err
+    assert not rendered.site.exists()

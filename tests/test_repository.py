@@ -1,0 +1,95 @@
+"""The files around the book: one address everywhere, valid metadata, no dangling paths."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cbnlib import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+SKIPPED = {".git", ".venv", "_build", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+SUFFIXES = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml", ".yaml", ".txt", ".svg", ".bib", ""}
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+ADDRESS = CONFIG["repository"]["url"]
+
+
+def texts():
+    """Every text file of the repository, without what the build makes."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        made = SKIPPED.intersection(parts) or parts[:2] == ("book", "notebooks")
+        if path.is_file() and not made and path.suffix in SUFFIXES:
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_the_address_is_complete():
+    assert re.fullmatch(r"https://github\.com/[\w-]+/[\w.-]+", ADDRESS)
+
+
+def test_every_mention_of_the_repository_is_the_configured_address():
+    name = re.escape(ADDRESS.rsplit("/", maxsplit=1)[-1])
+    mention = re.compile(rf"(?:github\.com[/:]|gh/|github/)([\w-]+/{name})\b")
+    slug = ADDRESS.removeprefix("https://github.com/")
+    found = {path: set(mention.findall(text)) for path, text in texts()}
+    assert {path: slugs for path, slugs in found.items() if slugs - {slug}} == {}
+    for path in ("_config.yml", "pyproject.toml", "CITATION.cff"):
+        assert found[path] == {slug}, path
+
+
+def test_the_command_that_changes_the_address_names_the_present_one():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    slug = ADDRESS.removeprefix("https://github.com/")
+    assert f"git grep -lz {slug} | xargs -0 perl -pi -e 's{{{slug}}}" in text
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("vendor.github-workflows", ".github/workflows/book.yml"),
+        ("vendor.citation-file-format", "CITATION.cff"),
+    ],
+)
+def test_schema(schema, file):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, ROOT / file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_citation_names_the_paper():
+    (paper,) = CITATION["references"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Wen", "Jacot"]
+    assert paper["url"] == "https://arxiv.org/abs/2402.08010"
+
+
+def test_one_version_number():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {project["version"], CITATION["version"]} == {__version__}
+
+
+def test_actions_are_pinned_to_a_major_version():
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    uses = re.findall(r"uses: (\S+)", text)
+    assert uses
+    assert [use for use in uses if not re.fullmatch(r"[\w./-]+@v\d+", use)] == []
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+def test_paths_named_in_the_texts_exist(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    named = re.findall(r"`([\w./-]+/|[\w./-]+\.(?:md|yml|toml|txt|py|cff))`", text)
+    local = {path for path in [*links, *named] if path and "://" not in path}
+    assert local
+    committed = [path for path in sorted(local) if "NN" not in path and "_build" not in path]
+    assert [path for path in committed if not (ROOT / path).exists()] == []
+
+
+def test_no_path_of_a_machine_in_any_file():
+    home = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w+")
+    assert {path for path, text in texts() if home.search(text)} <= {"tests/test_repository.py"}

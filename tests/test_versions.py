@@ -1,0 +1,110 @@
+"""The versions in `pyproject.toml`, `constraints.txt`, `environment.yml` and the workflow agree."""
+
+import re
+import tomllib
+from importlib.metadata import distribution, distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+PYTHONS = SpecifierSet(PROJECT["requires-python"])
+LATEST_PATCH = 99
+
+
+def read_pins():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"==[^*,]+", str(r.specifier)) for r in requirements)
+    pins = {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in requirements}
+    assert len(pins) == len(requirements), "a package is pinned twice"
+    return pins
+
+
+PINS = read_pins()
+DIRECT = [Requirement(line) for line in sum(EXTRAS.values(), PROJECT["dependencies"])]
+
+
+def required_by(name, extras=()):
+    """What an installed package requires on this machine."""
+    for line in distribution(name).requires or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        ):
+            yield canonicalize_name(requirement.name), tuple(requirement.extras)
+
+
+def all_required():
+    found, todo = set(), [(canonicalize_name(r.name), tuple(r.extras)) for r in DIRECT]
+    while todo:
+        name, extras = todo.pop()
+        if (name, extras) not in found:
+            found.add((name, extras))
+            todo += required_by(name, extras)
+    return sorted({name for name, _ in found})
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda r: r.name)
+def test_each_dependency_has_a_pin_that_satisfies_it(requirement):
+    pin = PINS.get(canonicalize_name(requirement.name))
+    assert pin is not None, f"{requirement.name} is not in constraints.txt"
+    assert requirement.specifier.contains(pin), f"{requirement.name} is pinned to {pin}"
+
+
+def test_everything_that_gets_installed_is_pinned():
+    assert [name for name in all_required() if name not in PINS] == []
+
+
+def test_installed_versions_are_the_pinned_ones():
+    installed = {canonicalize_name(d.name): Version(d.version).public for d in distributions()}
+    assert "jupyter-book" in installed
+    known = installed.keys() & PINS.keys()
+    assert {name: installed[name] for name in known if installed[name] != PINS[name]} == {}
+
+
+def test_constraints_name_no_local_build():
+    assert [pin for pin in PINS.values() if "+" in pin] == []
+
+
+def test_conda_python_is_supported():
+    names = [d for d in environment()["dependencies"] if isinstance(d, str)]
+    (python,) = [name for name in names if name.startswith("python=")]
+    assert PYTHONS.contains(f"{python.removeprefix('python=')}.{LATEST_PATCH}")
+
+
+def test_conda_takes_versions_from_constraints_only():
+    environment_ = environment()
+    assert environment_["channels"] == ["conda-forge"]
+    (pip,) = [d["pip"] for d in environment_["dependencies"] if isinstance(d, dict)]
+    options = dict(line.split(maxsplit=1) for line in pip)
+    assert len(options) == len(pip)
+    assert options.keys() == {"--extra-index-url", "--constraint", "--editable"}
+    assert (ROOT / options["--constraint"]).samefile(ROOT / "constraints.txt")
+    project = re.fullmatch(r"\.\[(?P<extras>[\w,]+)\]", options["--editable"])
+    assert set(project["extras"].split(",")) <= EXTRAS.keys()
+
+
+def environment():
+    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def test_workflow_tests_every_supported_python_and_no_other():
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    tested = yaml.safe_load(text)["jobs"]["test"]["strategy"]["matrix"]["python"]
+    minors = [f"3.{minor}" for minor in range(30)]
+    assert tested == [m for m in minors if PYTHONS.contains(f"{m}.{LATEST_PATCH}")]
+
+
+def test_classifiers_name_the_supported_pythons():
+    prefix = "Programming Language :: Python :: "
+    named = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    minors = [f"3.{minor}" for minor in range(30)]
+    assert named == [m for m in minors if PYTHONS.contains(f"{m}.{LATEST_PATCH}")]

@@ -1,0 +1,119 @@
+"""Check the rendered site without a browser.
+
+    python -m tools.check_site
+
+Links and anchors inside the site lead somewhere; images exist and say in words what they show;
+nothing is loaded from another host; no page is heavier than 3 MB; every button leads to a file that
+is committed.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tools.buttons import Repository, button_problems
+from tools.pages import Page, pages
+from tools.project import ROOT, Project
+
+PAGE_BYTES = 3_000_000
+LOADED = (
+    ("script[src]", "src"),
+    ("img[src]", "src"),
+    ("iframe[src]", "src"),
+    ("source[src]", "src"),
+    ("link[rel~=stylesheet][href]", "href"),
+    ("link[rel~=preload][href]", "href"),
+    ("link[rel~=icon][href]", "href"),
+)
+CSS_URL = re.compile(r"""(?:url\(\s*|@import\s+)["']?([^"')\s]+)""")
+
+
+def site_problems(project: Project) -> list[str]:
+    """What is wrong with the rendered site, a line each."""
+    every = {page.path: page for page in pages(project.site)}
+    if not every:
+        return [f"there are no pages in {project.site}"]
+    repository = Repository(project)
+    problems: list[str] = []
+    for page in every.values():
+        problems += link_problems(page, every)
+        problems += image_problems(page)
+        problems += loading_problems(page)
+        problems += button_problems(project, page, repository)
+    return problems
+
+
+def link_problems(page: Page, every: dict[Path, Page]) -> Iterator[str]:
+    """Links to files or anchors that are not there."""
+    for url in page.links:
+        target = page.target(url)
+        if target is None:
+            continue
+        if not target.is_file():
+            yield f"{page.name}: link to {url}, which is not in the site"
+            continue
+        anchor = unquote(urlsplit(url).fragment)
+        if anchor and target in every and anchor not in every[target].anchors:
+            yield f"{page.name}: link to {url}, but there is no such anchor"
+
+
+def image_problems(page: Page) -> Iterator[str]:
+    """Images that are missing, or that a screen reader could not describe; heavy pages."""
+    weight = page.path.stat().st_size
+    for tag in page.tags("img[src]"):
+        url = str(tag["src"])
+        target = page.target(url)
+        if not str(tag.get("alt") or "").strip():
+            yield f"{page.name}: image {url[:80]} has no alternative text"
+        if target is None:
+            continue
+        if target.is_file():
+            weight += target.stat().st_size
+        else:
+            yield f"{page.name}: image {url} is not in the site"
+    if weight > PAGE_BYTES:
+        yield f"{page.name}: {weight / 1e6:.1f} MB with its images, more than {PAGE_BYTES / 1e6} MB"
+
+
+def loading_problems(page: Page) -> Iterator[str]:
+    """Scripts, styles and images that are missing or would be fetched from another host."""
+    for selector, attribute in LOADED:
+        for tag in page.tags(selector):
+            url = str(tag[attribute])
+            target = page.target(url)
+            if target is None and urlsplit(url).scheme != "data":
+                yield f"{page.name}: loads {url} from another host"
+            elif target is not None and not target.is_file():
+                yield f"{page.name}: loads {url}, which is not in the site"
+            elif target is not None and target.suffix == ".css":
+                yield from _style_problems(page, target.read_text(encoding="utf-8"), target.name)
+    for tag in page.tags("style"):
+        yield from _style_problems(page, tag.get_text(), "a style element")
+
+
+def _style_problems(page: Page, css: str, where: str) -> Iterator[str]:
+    for url in CSS_URL.findall(css):
+        if urlsplit(url).netloc:
+            yield f"{page.name}: {where} loads {url} from another host"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    args = parser.parse_args(argv)
+    project = Project(args.root.resolve())
+    problems = site_problems(project)
+    for problem in problems:
+        print(f"check_site: {problem}", file=sys.stderr)
+    print(f"check_site: {len(pages(project.site))} pages, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

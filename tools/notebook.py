@@ -1,0 +1,103 @@
+"""Read a notebook's MyST source: its cells, its parameters, what it imports."""
+
+import ast
+from pathlib import Path
+
+import jupytext
+import yaml
+from IPython.core.inputtransformer2 import TransformerManager
+from jupytext.config import load_jupytext_config
+from nbformat import NotebookNode
+
+from tools.project import BuildError
+
+Parameter = str | int | float | bool
+
+SCALARS: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def read_source(source: Path) -> NotebookNode:
+    """Read a MyST notebook and number its cells' ids: `<stem>-000` and so on.
+
+    The reader draws cell ids at random; with fixed ones two runs of a notebook can be compared.
+    """
+    text = source.read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="md:myst", config=load_jupytext_config(str(source)))
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"{source.stem}-{index:03d}"
+    return notebook
+
+
+def parameters_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells tagged `parameters`."""
+    return [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+
+
+def declared_parameters(notebook: NotebookNode) -> dict[str, Parameter]:
+    """The parameters of a notebook and their default values.
+
+    Raises:
+        BuildError: There is not exactly one `parameters` cell, or a line in it is not of the form
+            `name: type = value` with one of the types `str`, `int`, `float`, `bool`.
+    """
+    cells = parameters_cells(notebook)
+    if len(cells) != 1:
+        raise BuildError(f"{len(cells)} cells are tagged `parameters`, there must be exactly one")
+    return dict(_declaration(line) for line in ast.parse(cells[0].source).body)
+
+
+def _declaration(statement: ast.stmt) -> tuple[str, Parameter]:
+    match statement:
+        case ast.AnnAssign(ast.Name(name), ast.Name(annotation), ast.expr() as value):
+            default = ast.literal_eval(value)
+            if annotation in SCALARS and isinstance(default, SCALARS[annotation]):
+                return name, default
+    raise BuildError(
+        f"`{ast.unparse(statement)}` in the `parameters` cell must read `name: type = value` "
+        f"with a type out of {', '.join(SCALARS)} and a value of that type"
+    )
+
+
+def parse_parameter(name: str, text: str, default: Parameter) -> Parameter:
+    """Turn a command line's `text` into a value of the same type as `default`.
+
+    Raises:
+        BuildError: The text is not a value of that type.
+    """
+    kind = type(default)
+    if kind is str:
+        return text
+    value: object = yaml.safe_load(text)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise BuildError(f"parameter {name} must be of type {kind.__name__}, got {text!r}")
+    return value
+
+
+def imports(notebook: NotebookNode, package: str) -> bool:
+    """Whether a code cell imports `package` or a part of it.
+
+    A cell that Python cannot parse counts as importing it: rather one execution too many.
+    """
+    manager = TransformerManager()
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            tree = ast.parse(manager.transform_cell(cell.source))
+        except SyntaxError:
+            return True
+        if any(name.split(".")[0] == package for name in _imported(tree)):
+            return True
+    return False
+
+
+def _imported(tree: ast.AST) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return names

@@ -1,0 +1,119 @@
+"""Sphinx extension for pages whose notebook was executed before the book is rendered.
+
+* The buttons of such a page lead to the committed pair `notebooks/NN.md` and `notebooks/NN.ipynb`,
+  not to the executed copy the page is rendered from, which is nowhere but in the build.
+* `{execution-table}` lists when, how and how long each notebook ran.
+* `{versions-table}` lists the versions of Python and of the packages that are named in it.
+"""
+
+import platform
+import shutil
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nbformat
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+FOLDER = "notebooks"
+
+
+def repair_buttons(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Point the buttons of a notebook's page at its committed pair."""
+    if not pagename.startswith(f"{FOLDER}/"):
+        return
+    book = app.config.html_theme_options.get("path_to_docs", "").strip("/")
+    executed = f"{book}/{pagename}.ipynb"
+    for group in context["header_buttons"]:
+        suffix = ".ipynb" if group.get("label") == "launch-buttons" else ".md"
+        for button in group.get("buttons", []):
+            if "url" in button:
+                button["url"] = button["url"].replace(executed, f"{pagename}{suffix}")
+        if group.get("label") == "download-buttons":
+            group["buttons"].insert(1, _download_source(context, pagename))
+
+
+def _download_source(context: dict[str, Any], pagename: str) -> dict[str, str]:
+    return {
+        "type": "link",
+        "text": ".md",
+        "icon": "fas fa-file",
+        "url": context["pathto"](f"_sources/{pagename}.md", 1),
+        "tooltip": "Download MyST source file",
+        "label": "download-md-button",
+    }
+
+
+def replace_downloads(app: Sphinx, exception: Exception | None) -> None:
+    """Offer the committed pair for download; Sphinx copied the executed notebooks."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for docname in sorted(app.env.found_docs):
+        if docname.startswith(f"{FOLDER}/"):
+            for suffix in (".ipynb", ".md"):
+                committed = Path(app.srcdir).parent / f"{docname}{suffix}"
+                shutil.copyfile(committed, Path(app.outdir) / "_sources" / f"{docname}{suffix}")
+
+
+class MarkdownTable(SphinxDirective):
+    """A directive that writes a Markdown table for the page's parser."""
+
+    has_content = True
+
+    def table(self, header: list[str], rows: list[list[str]]) -> list[nodes.Node]:
+        """Parse a table of Markdown cells."""
+        lines = [header, ["---"] * len(header), *rows]
+        text = [f"| {' | '.join(line)} |" for line in lines]
+        parent = nodes.container()
+        self.state.nested_parse(StringList(text, self.env.docname), self.content_offset, parent)
+        return list(parent.children)
+
+
+class ExecutionTable(MarkdownTable):
+    """`{execution-table}`: how each executed notebook of the book came about."""
+
+    header: ClassVar = ["notebook", "edition", "seed", "threads", "ended (UTC)", "seconds"]
+
+    def run(self) -> list[nodes.Node]:
+        """Make a row for each notebook from what papermill and the build wrote into it."""
+        copies = sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
+        return self.table(self.header, [self._row(copy) for copy in copies])
+
+    def _row(self, copy: Path) -> list[str]:
+        self.env.note_dependency(str(copy))
+        metadata = nbformat.read(copy, as_version=4).metadata
+        record, ours = metadata["papermill"], metadata["companion"]
+        return [
+            f"{{doc}}`/{FOLDER}/{copy.stem}`",
+            ours["profile"],
+            str(ours["parameters"]["seed"]),
+            str(ours["threads"]),
+            datetime.fromisoformat(record["end_time"]).strftime("%Y-%m-%d %H:%M"),
+            f"{record['duration']:.0f}",
+        ]
+
+
+class VersionsTable(MarkdownTable):
+    """`{versions-table}`: the installed versions of the packages its content names."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make a row for each name."""
+        names = " ".join(self.content).split()
+        rows = [["Python", platform.python_version()], *([name, version(name)] for name in names)]
+        return self.table(["package", "version"], rows)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    # The theme adds its own buttons at priority 501; ours must see them.
+    app.connect("html-page-context", repair_buttons, priority=900)
+    app.connect("build-finished", replace_downloads)
+    app.add_directive("execution-table", ExecutionTable)
+    app.add_directive("versions-table", VersionsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
