@@ -12,6 +12,7 @@ from tools.project import ROOT, BuildError, Project
 PROJECT = Project(ROOT)
 SOURCES = PROJECT.sources()
 LONGEST_CELL = 15
+LONGEST_LINE = 86
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 
@@ -41,6 +42,15 @@ def test_parameters(source):
 def test_code_cells_are_short(source):
     cells = [cell for cell in read_source(source).cells if cell.cell_type == "code"]
     assert [c.id for c in cells if len(c.source.splitlines()) > LONGEST_CELL] == []
+
+
+@each_notebook
+def test_visible_code_fits_the_page(source):
+    """A longer line is cut off on a page 1400 pixels wide."""
+    cells = [cell for cell in read_source(source).cells if cell.cell_type == "code"]
+    shown = [cell for cell in cells if "remove-cell" not in cell.metadata.get("tags", [])]
+    lines = [line for cell in shown for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
 @each_notebook

@@ -93,3 +93,11 @@ def test_paths_named_in_the_texts_exist(file):
 def test_no_path_of_a_machine_in_any_file():
     home = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w+")
     assert {path for path, text in texts() if home.search(text)} <= {"tests/test_repository.py"}
+
+
+def test_the_readme_example_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})  # noqa: S102
+    assert "exceed 0.5" in capsys.readouterr().out

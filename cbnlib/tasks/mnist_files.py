@@ -6,7 +6,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import pooch
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 """The mirror that PyTorch's torchvision uses."""
@@ -74,6 +73,8 @@ def locate(name: str, folder: str | Path | None) -> Path:
         ValueError: If the download's checksum differs from `MD5`.
     """
     if folder is None:
+        import pooch  # only downloads need it, and in a notebook it warns of missing widgets
+
         cache = pooch.os_cache("cbnlib")
         return Path(pooch.retrieve(MIRROR + name, f"md5:{MD5[name]}", fname=name, path=cache))
     for path in (Path(folder) / name, Path(folder) / name.removesuffix(".gz")):
