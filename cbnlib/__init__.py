@@ -3,7 +3,7 @@
 The modules, in reading order:
 
 * `frequencies`: the frequencies of a cyclic grid and how to count them.
-* `layers`, `model`: circular convolutions and the network made of them.
+* `layers`, `resampling`, `model`: circular convolutions, coarser grids, and the network.
 * `tasks`: the data sets.
 * `training`: minimising the loss with its ridge.
 * `runs`: a network trained on a task, with what it cost.

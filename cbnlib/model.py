@@ -14,8 +14,35 @@ from torch import Tensor, nn
 
 from cbnlib.checks import check_choice, check_count, check_grid, check_positive
 from cbnlib.layers import CircularConv, GlobalPool
+from cbnlib.resampling import Method, Resample
 
 Head = Literal["equivariant", "pooling"]
+Nonlinearity = Literal["relu", "none"]
+
+
+@dataclass(frozen=True)
+class CoarseStage:
+    """Middle layers that act on a coarser grid (S6).
+
+    Raises:
+        ValueError: On construction, if the layers are no range of layers or the method is unknown.
+    """
+
+    grid: int | Sequence[int]
+    """Pixels per axis of the coarse grid; stored as a tuple."""
+    first: int
+    """First layer on it, counted from 1."""
+    last: int
+    """Last layer on it."""
+    method: Method = "crop"
+    """How signals get there; they come back by the adjoint map."""
+
+    def __post_init__(self) -> None:
+        """Check every field, and store the grid as a tuple."""
+        object.__setattr__(self, "grid", check_grid(self.grid))
+        check_count("first coarse layer", self.first)
+        check_count("last coarse layer", self.last, minimum=self.first)
+        check_choice("resampling", self.method, get_args(Method))
 
 
 @dataclass(frozen=True)
@@ -43,6 +70,10 @@ class CNNConfig:
     """Filter size per axis; None for filters as large as the grid, as in the theory."""
     bias: bool = True
     """Without biases the network is positively homogeneous, which some statements need."""
+    nonlinearity: Nonlinearity = "relu"
+    """`none` makes a linear network, for S1."""
+    coarse: CoarseStage | None = None
+    """Middle layers on a coarser grid; the network then commutes with coarse translations only."""
     gain: float = 1.0
     """Entries of the Fourier blocks start with variance gain / channels in. He's initialisation
     is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
@@ -52,10 +83,20 @@ class CNNConfig:
         object.__setattr__(self, "grid", check_grid(self.grid))
         check_count("width", self.width)
         check_choice("head", self.head, get_args(Head))
+        check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         check_count("depth", self.depth, minimum=2 if self.head == "pooling" else 1)
         check_count("c_in", self.c_in)
         check_count("c_out", self.c_out)
         check_positive("gain", self.gain)
+        # An equivariant network's output is on the full grid; pooling takes any.
+        largest = self.depth - 1
+        if self.coarse and self.coarse.last > largest:
+            raise ValueError(f"last coarse layer must be <= {largest}, got {self.coarse.last}")
+
+    def grid_of(self, layer: int) -> tuple[int, ...]:
+        """Grid of a layer, counted from 1."""
+        coarse = self.coarse and self.coarse.first <= layer <= self.coarse.last
+        return check_grid(self.coarse.grid if self.coarse and coarse else self.grid)
 
 
 class CNN(nn.Module):
@@ -86,17 +127,27 @@ class CNN(nn.Module):
             CircularConv(
                 c_in,
                 c_out,
-                config.grid,
+                config.grid_of(layer),
                 window=config.window,
                 bias=config.bias,
                 gain=config.gain,
                 generator=generator,
             )
-            for c_in, c_out in pairwise(widths)
+            for layer, (c_in, c_out) in enumerate(pairwise(widths), start=1)
         )
         self.convs = cast("Sequence[CircularConv]", convs)
+        self.resamples = nn.ModuleList(self._resample(layer) for layer in range(1, len(widths)))
         self.pool = GlobalPool() if pooling else None
         self.dense = self._dense_head(generator) if pooling else None
+
+    def _resample(self, layer: int) -> nn.Module:
+        """What takes signals to the grid of a layer from that of the one before (or the input)."""
+        coarse, full = self.config.coarse, check_grid(self.config.grid)
+        here = self.config.grid_of(layer)
+        before = self.config.grid_of(layer - 1) if layer > 1 else full
+        if coarse is None or here == before:
+            return nn.Identity()
+        return Resample(full, check_grid(coarse.grid), coarse.method, adjoint=here == full)
 
     def _dense_head(self, generator: torch.Generator) -> nn.Linear:
         dense = nn.Linear(self.config.width, self.config.c_out, bias=self.config.bias)
@@ -106,24 +157,38 @@ class CNN(nn.Module):
             nn.init.zeros_(dense.bias)
         return dense
 
-    def pre_activations(self, x: Tensor) -> list[Tensor]:
-        r"""Every $\tilde\alpha_\ell(x)$, $\ell=1,\dots,L$; the last one is $f_\theta(x)$.
+    def activations(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        r"""What every linear layer receives and what it returns.
 
         Args:
             x: Signals, shape `[batch, c_in, *grid]`.
 
         Returns:
-            $L$ tensors of shape `[batch, c, *grid]`; the pooling head's output is `[batch, c_out]`.
+            The inputs of the $L$ layers ($\alpha_{\ell-1}$, resampled if the grid changes, pooled
+            before a dense head) and their outputs $\tilde\alpha_\ell$, the last of which is
+            $f_\theta(x)$. Signals have shape `[batch, c, *grid]`, a dense head's input and output
+            `[batch, c]`.
 
         Raises:
             ValueError: If the shape of `x` does not fit the network.
         """
-        layers = [self.convs[0](x)]
-        for conv in self.convs[1:]:
-            layers.append(conv(torch.relu(layers[-1])))
+        inputs: list[Tensor] = []
+        outputs: list[Tensor] = []
+        for conv, resample in zip(self.convs, self.resamples, strict=True):
+            inputs.append(resample(self.activate(outputs[-1]) if outputs else x))
+            outputs.append(conv(inputs[-1]))
         if self.pool is not None and self.dense is not None:
-            layers.append(self.dense(self.pool(torch.relu(layers[-1]))))
-        return layers
+            inputs.append(self.pool(self.activate(outputs[-1])))
+            outputs.append(self.dense(inputs[-1]))
+        return inputs, outputs
+
+    def activate(self, pre_activation: Tensor) -> Tensor:
+        """The nonlinearity: ReLU, or nothing in a linear network."""
+        return torch.relu(pre_activation) if self.config.nonlinearity == "relu" else pre_activation
+
+    def pre_activations(self, x: Tensor) -> list[Tensor]:
+        r"""Every $\tilde\alpha_\ell(x)$, $\ell=1,\dots,L$: the outputs of `activations`."""
+        return self.activations(x)[1]
 
     def forward(self, x: Tensor) -> Tensor:
         r"""$f_\theta(x)$ for signals of shape `[batch, c_in, *grid]`."""

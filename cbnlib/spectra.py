@@ -175,11 +175,9 @@ def activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[
     for batch in x.split(batch_size):
         layers = model.pre_activations(batch)[: len(triangles)]
         triangles = [_accumulate(r, a) for r, a in zip(triangles, layers, strict=True)]
-    grid = tuple(x.shape[2:])
-    modes = frequencies(grid).modes
     return [
-        Spectrum(grid, torch.linalg.svdvals(r[modes]) / len(x) ** 0.5)
-        for r in triangles
+        Spectrum(conv.grid, torch.linalg.svdvals(r[frequencies(conv.grid).modes]) / len(x) ** 0.5)
+        for conv, r in zip(model.convs, triangles, strict=True)
         if r is not None
     ]
 
