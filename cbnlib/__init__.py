@@ -6,8 +6,10 @@ The modules, in reading order:
 * `layers`, `resampling`, `model`: circular convolutions, coarser grids, and the network.
 * `tasks`: the data sets.
 * `training`: minimising the loss with its ridge.
-* `runs`: a network trained on a task, with what it cost.
+* `runs`, `ensembles`: a network trained on a task, with what it cost; many small ones at once.
 * `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
+* `bottleneck`: which layers keep which few modes, by one rule.
+* `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
 * `plots`: the figures.
 * `notebook`: what the notebooks need around an experiment.
 * `checks`: errors for bad input.

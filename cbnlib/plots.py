@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from cbnlib.spectra import Spectrum
@@ -95,6 +96,8 @@ def plot_frequency_map(ax: Axes, values: ArrayLike, *, vmax: float | None = None
     image = full[np.ix_(*(omega % n for omega, n in zip(axes, full.shape, strict=True)))]
     (low, high), (left, right) = ((omega[0] - 0.5, omega[-1] + 0.5) for omega in axes)
     ax.set(xlabel=r"$\omega_2$", ylabel=r"$\omega_1$")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True))
     return ax.imshow(
         image,
         cmap=sns.color_palette("mako_r", as_cmap=True),

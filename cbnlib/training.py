@@ -5,7 +5,7 @@ Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -129,9 +129,9 @@ def train(
     """
     fit_function = _fit_function(config.loss)
     _check_data(model, x, y, config.loss)
-    optimizer = _optimizer(model, config)
-    schedule = _schedule(optimizer, config)
-    batches = _Batches(len(x), config.batch_size, config.seed)
+    optimizer = make_optimizer(model.parameters(), config)
+    schedule = make_schedule(optimizer, config)
+    batches = Batches(len(x), config.batch_size, config.seed)
     history, watch, sum_fit = History(), _CollapseWatch(), torch.zeros(())
     every = max(1, config.steps // config.records)
     with tqdm(
@@ -204,14 +204,13 @@ def _check_data(model: CNN, x: Tensor, y: Tensor, loss: str) -> None:
         raise ValueError(f"y must hold integer labels in 0..{shape[0] - 1}, one per sample")
 
 
-def _optimizer(model: CNN, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser of a config, the ridge as its weight decay."""
     decay = 2 * config.ridge
     if config.optimizer == "adam":
-        return torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, weight_decay=decay, fused=True
-        )
+        return torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=decay, fused=True)
     return torch.optim.SGD(
-        model.parameters(),
+        parameters,
         lr=config.learning_rate,
         momentum=config.momentum,
         weight_decay=decay,
@@ -219,23 +218,26 @@ def _optimizer(model: CNN, config: TrainConfig) -> torch.optim.Optimizer:
     )
 
 
-def _schedule(
+def make_schedule(
     optimizer: torch.optim.Optimizer, config: TrainConfig
 ) -> torch.optim.lr_scheduler.LRScheduler:
+    """The course of the learning rate of a config."""
     if config.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, config.steps))
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-class _Batches:
+class Batches:
     """Batches without replacement, reshuffled for every pass; a short last one is left out."""
 
     def __init__(self, samples: int, size: int, seed: int) -> None:
+        """Start at the first pass."""
         self.samples, self.size = samples, min(samples, size)
         self.generator = torch.Generator().manual_seed(seed)
         self.order, self.next = torch.empty(0, dtype=torch.long), 0
 
     def draw(self) -> Tensor:
+        """Indices of the next batch, shape `[min(samples, size)]`."""
         if self.next + self.size > len(self.order):
             self.order = torch.randperm(self.samples, generator=self.generator)
             self.next = 0

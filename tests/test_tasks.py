@@ -11,7 +11,7 @@ import pooch
 import pytest
 import torch
 
-from cbnlib.tasks import bump, digits, load_task, mnist, mnist_files
+from cbnlib.tasks import bump, digits, load_task, low_pass, mnist, mnist_files
 from cbnlib.tasks.mnist_files import MD5, read_idx
 
 
@@ -36,6 +36,20 @@ def test_digits_ship_with_the_package() -> None:
     assert task.grid == (8, 8)
     assert (float(task.x.min()), float(task.x.max())) == (0.0, 1.0)
     assert task.variance == pytest.approx(float(task.y.var(dim=0, unbiased=False).sum()))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_low_pass_is_its_projector(relu: bool) -> None:
+    task = low_pass([[(0, 1), (0, -1)], [(2, 2)]], (4, 4), samples=3, relu=relu, seed=1)
+    y = np.zeros((3, 2, 4, 4))
+    for channel, omegas in enumerate([[(0, 1), (0, 3)], [(2, 2)]]):
+        x_hat = np.fft.fft2(task.x[:, channel].double().numpy())
+        for omega in omegas:
+            kept = np.zeros((4, 4))
+            kept[omega] = 1
+            y[:, channel] += np.fft.ifft2(x_hat * kept).real
+    np.testing.assert_allclose(task.y, np.maximum(y, 0) if relu else y, atol=1e-6)
+    assert torch.equal(task.x, low_pass([[(0, 0)]] * 2, (4, 4), samples=3, seed=1).x)
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -150,7 +164,12 @@ def test_download_is_checked_and_cached(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: load_task("cifar"), "unknown task 'cifar'; allowed: bump, digits, mnist"),
+        (
+            lambda: load_task("cifar"),
+            "unknown task 'cifar'; allowed: bump, digits, low_pass, mnist",
+        ),
+        (lambda: low_pass([[1]], 8), "frequency .*1.* without its negative"),
+        (lambda: low_pass([[0]], 8, samples=0), "samples must be an integer >= 1, got 0"),
         (lambda: bump(0), "n must be an integer >= 1, got 0"),
         (lambda: bump(samples=0), "samples"),
         (lambda: bump(sharpness=-1.0), "sharpness must be finite and > 0, got -1.0"),

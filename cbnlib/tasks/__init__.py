@@ -6,11 +6,17 @@ from cbnlib.checks import check_choice
 from cbnlib.tasks.base import Task
 from cbnlib.tasks.bump import bump
 from cbnlib.tasks.digits import digits
+from cbnlib.tasks.low_pass import low_pass
 from cbnlib.tasks.mnist import mnist
 
-__all__ = ["TASKS", "Task", "bump", "digits", "load_task", "mnist"]
+__all__ = ["TASKS", "Task", "bump", "digits", "load_task", "low_pass", "mnist"]
 
-TASKS: dict[str, Callable[..., Task]] = {"bump": bump, "digits": digits, "mnist": mnist}
+TASKS: dict[str, Callable[..., Task]] = {
+    "bump": bump,
+    "digits": digits,
+    "low_pass": low_pass,
+    "mnist": mnist,
+}
 """Every task by name."""
 
 

@@ -1,0 +1,77 @@
+r"""S3: how large a signal should be in each layer, so that its network costs least.
+
+A signal that passes $L$ layers by factors $\rho_\ell=\varepsilon_\ell/\varepsilon_{\ell-1}$ costs
+$\lVert W_\ell\rVert_F^2=r\rho_\ell^2$ in each; the constant that keeps it positive costs less the
+smaller the scale. So it pays to shrink the signal early and to restore it late.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def signal_scales(rank: int, energy: float, L: int) -> Tensor:
+    r"""Scales of a signal whose constant travels inside it: what minimises the norm.
+
+    $r\sum_\ell\rho_\ell^2+D^2\varepsilon_1^2$ with $\rho_\ell=\varepsilon_\ell/
+    \varepsilon_{\ell-1}$ and $\varepsilon_0=\varepsilon_L=1$ is least for
+    $\rho_2^2=\dots=\rho_L^2=(1+D^2/r)\,\varepsilon_1^2$.
+
+    Args:
+        rank: $r$, real dimensions of the signal.
+        energy: $D^2$, squared norm of the constant at scale 1.
+        L: Depth.
+
+    Returns:
+        $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
+    """
+    log_first = -(L - 1) / L * math.log1p(energy / rank)  # of the square
+    log_ratio = math.log1p(energy / rank) + log_first
+    steps = torch.arange(L, dtype=torch.float64)
+    squares = torch.exp(log_first + steps * log_ratio)
+    return torch.cat([squares.new_ones(1), squares]).sqrt()
+
+
+def bias_scales(rank: int, energy: float, L: int) -> Tensor:
+    r"""Scales of a signal without a constant of its own: what minimises the norm.
+
+    With $e_\ell=\varepsilon_\ell^2$, the signal costs $r\sum_\ell e_\ell/e_{\ell-1}$ and the
+    constant, made by each layer from the one before and a bias,
+    $D^2e_1+\sum_{\ell=2}^{L-1}D^2e_\ell/(1+D^2e_{\ell-1})$. Where the derivatives vanish, each
+    scale follows from the two before it; bisection finds the first one, such that $e_L=1$.
+
+    For great $L$ the scales fall and rise like $1/\min(\ell,L-\ell)$. That rule alone makes the
+    excess over $Lr$ bounded: $\sum\log\rho_\ell=0$, so $\sum(\rho_\ell^2-1)$ converges, and so
+    does $\sum e_\ell$.
+
+    Args:
+        rank: $r$, real dimensions of the signal.
+        energy: $D^2$, squared norm of the constant at scale 1.
+        L: Depth.
+
+    Returns:
+        $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
+
+    Example:
+        >>> [round(e, 2) for e in bias_scales(2, 36.0, 8).tolist()]
+        [1.0, 0.29, 0.32, 0.36, 0.42, 0.49, 0.58, 0.69, 1.0]
+    """
+    low, high = -2 * math.log1p(energy / rank) - 1, 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        too_large = _shoot(math.exp(middle), rank, energy, L)[-1] > 1
+        low, high = (low, middle) if too_large else (middle, high)
+    squares = torch.tensor(_shoot(math.exp(low), rank, energy, L), dtype=torch.float64)
+    squares[-1] = 1
+    return squares.sqrt()
+
+
+def _shoot(first: float, rank: int, energy: float, L: int) -> list[float]:
+    e = [1.0, first]
+    for layer in range(1, L):
+        before, here = e[-2:]
+        pull = rank / before + energy / (1 + energy * before * (layer > 1))
+        carried = (layer < L - 1) * here * (energy / (1 + energy * here)) ** 2
+        e.append(min(max(here * pull / (rank / here + carried), 1e-100), 1e100))
+    return e

@@ -1,0 +1,171 @@
+"""Jacobians against dense products and autograd, and the lower bounds S2, float64."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from bottleneck_cases import CASES, dense_factors, inputs, network, projector_network
+from model_cases import random_network
+from oracles import rng
+
+from cbnlib import frequencies
+from cbnlib.model import CoarseStage
+from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
+
+each_network = pytest.mark.parametrize(("name", "trained"), CASES)
+
+
+@each_network
+def test_jacobian_is_the_dense_product(name: str, trained: bool) -> None:
+    model = network(name, trained)
+    x = inputs(model)
+    for J, sample in zip(jacobian(model, x), x, strict=True):
+        product = torch.eye(sample.numel(), dtype=torch.float64)
+        for W, T in zip(*dense_factors(model, sample), strict=True):
+            product = W @ T @ product
+        torch.testing.assert_close(J, product, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("channels", [(1, 3), (3, 1)])
+def test_both_directions_are_autograd_and_finite_differences(channels: tuple[int, int]) -> None:
+    model = random_network(grid=(3, 4), c_in=channels[0], c_out=channels[1])
+    x = inputs(model)
+    J = jacobian(model, x)
+    assert not J.requires_grad
+    for row, sample in zip(J, x, strict=True):
+        other = torch.autograd.functional.jacobian(
+            lambda s: model(s.unsqueeze(0)).flatten(), sample
+        )
+        torch.testing.assert_close(row, other.flatten(1))
+    v = torch.randn(x.shape, dtype=torch.float64, generator=rng(1))
+    change = (model(x + 1e-6 * v) - model(x - 1e-6 * v)).flatten(1).detach() / 2e-6
+    torch.testing.assert_close(
+        torch.einsum("boi,bi->bo", J, v.flatten(1)), change, rtol=1e-6, atol=1e-6
+    )
+
+
+@each_network
+def test_bounds_hold_and_are_ordered(name: str, trained: bool) -> None:
+    model = network(name, trained)
+    L = model.config.depth
+    norm = float(model.parameter_norm().detach())
+    s = torch.linalg.svdvals(jacobian(model, inputs(model)))
+    bound, (best, k) = norm_lower_bound(s, L), best_k_bound(s, L)
+    assert (norm > bound).all()
+    assert (bound >= best).all()
+    for row in range(len(s)):
+        every = [float(best_k_bound(s[row], L, j)[0]) for j in range(1, int(rank(s[row])) + 1)]
+        assert float(best[row]) == pytest.approx(max([0.0, *every]))
+        assert int(k[row]) == sum(s[row] > math.exp(-L / 2))
+
+
+@pytest.mark.parametrize("keep", [[1], [0, 1], [1, 3]])
+def test_a_linear_projector_network_attains_the_bounds(keep: list[int]) -> None:
+    model = projector_network(keep, 5, grid=6, nonlinearity="none")
+    s = torch.linalg.svdvals(jacobian(model, inputs(model)))[0]
+    norm, (best, k) = model.parameter_norm().detach(), best_k_bound(s, 5)
+    dimensions = int(frequencies(6).multiplicity[keep].sum())
+    assert int(k) == int(rank(s)) == dimensions
+    for bound in (norm_lower_bound(s, 5), best):
+        assert float(norm - bound) == pytest.approx(0, abs=1e-10)
+    scaled = projector_network(keep, 5, scale=1.3, grid=6, nonlinearity="none")
+    s = torch.linalg.svdvals(jacobian(scaled, inputs(scaled)))[0]
+    slack = float(scaled.parameter_norm().detach() - norm_lower_bound(s, 5))
+    assert slack == pytest.approx(0, abs=1e-10)  # balanced: the first bound is still attained
+    assert scaled.parameter_norm() > best_k_bound(s, 5)[0] + 0.1
+
+
+def test_a_relu_network_attains_the_bounds() -> None:
+    model = projector_network([0, 1], 6, grid=6)
+    x = 3 + torch.rand(4, 1, 6, dtype=torch.float64, generator=rng())
+    s = torch.linalg.svdvals(jacobian(model, x))
+    for bound in (norm_lower_bound(s, 6), best_k_bound(s, 6)[0]):
+        torch.testing.assert_close(bound, model.parameter_norm().detach().expand(4))
+
+
+@pytest.mark.parametrize("level", [0.7, -1.0])
+@pytest.mark.parametrize("options", [{}, {"window": 3}, {"nonlinearity": "none"}], ids=str)
+@pytest.mark.parametrize("grid", [(5,), (6,), (3, 4), (4, 4)], ids=str)
+def test_constant_input_spectrum_is_the_jacobian(grid: Any, options: Any, level: float) -> None:
+    model = random_network(grid=grid, c_in=2, depth=4, **options)
+    spectrum = constant_input_spectrum(model, level)
+    x = torch.full((1, 2, *grid), level, dtype=torch.float64)
+    s = torch.linalg.svdvals(jacobian(model, x))[0]
+    torch.testing.assert_close(spectrum.operator_values(), s, rtol=1e-9, atol=1e-12)
+
+
+def test_constant_input_spectrum_per_frequency() -> None:
+    model = projector_network([0, 2], 3, grid=6)
+    spectrum = constant_input_spectrum(model, 1.0)
+    torch.testing.assert_close(spectrum.values.flatten(), torch.tensor([1.0, 0, 1, 0]).double())
+    per_channel = torch.tensor([0.5, -2.0], dtype=torch.float64)
+    assert constant_input_spectrum(network("image", False), per_channel).grid == (3, 4)
+
+
+def test_tangent_jacobian_is_the_projected_one() -> None:
+    model = network("even image", True)
+    x = inputs(model)
+    J = jacobian(model, x)
+    tangent = torch.randn(3, 4, 16, dtype=torch.float64, generator=rng(2)) * 1e-5
+    values = torch.linalg.svdvals(tangent_jacobian(J, tangent))
+    P = tangent.mT @ torch.linalg.inv(tangent @ tangent.mT) @ tangent
+    torch.testing.assert_close(values, torch.linalg.svdvals(J @ P)[:, :4], atol=1e-8, rtol=1e-8)
+    assert (values <= torch.linalg.svdvals(J)[:, :4] + 1e-12).all()
+
+
+def test_schatten_by_hand() -> None:
+    s = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(schatten(s, 0.5), torch.tensor([(2**0.5 + 1) ** 2, 0.0]))
+    torch.testing.assert_close(norm_lower_bound(s, 4)[0], 4 * schatten(s, 0.5)[0] ** 0.5)
+    assert rank(s).tolist() == [2, 0]
+
+
+def test_a_kink_is_an_error() -> None:
+    model = network("no bias", False)
+    x = inputs(model)
+    x[1] = 0
+    message = "not defined at sample 1: a pre-activation of layer 1 is exactly 0"
+    with pytest.raises(ValueError, match=message):
+        jacobian(model, x)
+    with pytest.raises(ValueError, match="layer 1 is exactly 0"):
+        constant_input_spectrum(model, 0.0)
+    linear = random_network(grid=6, nonlinearity="none", bias=False)
+    assert jacobian(linear, torch.zeros(1, 1, 6, dtype=torch.float64)).abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: best_k_bound(s, 4, 3), r"k must be an integer in 1..2 \(the rank\), got 3"),
+        (lambda s: best_k_bound(s, 4, 0), "in 1..2 .*got 0"),
+        (lambda s: best_k_bound(s, 4, True), "in 1..2 .*got True"),
+        (lambda s: best_k_bound(s, 0), "L must be an integer >= 1, got 0"),
+        (lambda s: norm_lower_bound(-s, 3), "singular values must be >= 0"),
+        (lambda s: norm_lower_bound(s / 0, 3), "singular values: 3 of 3 entries are NaN or inf"),
+        (lambda s: schatten(s, 0.0), "p must be finite and > 0, got 0.0"),
+        (lambda s: tangent_jacobian(s, s), r"tangent must have shape \[B, t, inputs\]"),
+        (
+            lambda s: tangent_jacobian(s.expand(1, 2, 3), s.expand(1, 2, 3)),
+            "tangent vectors of sample 0 are dependent",
+        ),
+        (
+            lambda _: constant_input_spectrum(network("pooling", False), 1.0),
+            "only a network with the equivariant head",
+        ),
+        (
+            lambda _: constant_input_spectrum(
+                random_network(grid=6, coarse=CoarseStage(3, 2, 2)), 1.0
+            ),
+            "no coarse stage",
+        ),
+        (
+            lambda _: jacobian(network("odd", False), torch.full((1, 1, 7), math.nan).double()),
+            "x: 7 of 7 entries are NaN",
+        ),
+    ],
+)
+def test_bad_input(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(torch.tensor([2.0, 1.0, 1e-20], dtype=torch.float64))
