@@ -25,7 +25,7 @@ from tools.notebook import Parameter, declared_parameters, parse_parameter, read
 from tools.project import PROFILES, ROOT, BuildError, Project
 from tools.run_notebook import Job, run_notebook
 
-CELL_SECONDS = {"quick": 600, "paper": None}
+CELL_SECONDS = {"quick": 1200, "paper": None}
 
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
@@ -137,7 +137,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
-    parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 600, paper: none")
+    parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 1200, paper: none")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     return parser.parse_args(argv)
 
