@@ -5,7 +5,7 @@ The modules, in reading order:
 * `frequencies`: the frequencies of a cyclic grid and how to count them.
 * `layers`, `resampling`, `model`: circular convolutions, coarser grids, and the network.
 * `tasks`: the data sets.
-* `training`: minimising the loss with its ridge.
+* `train_config`, `loop`, `training`: minimising the loss with its ridge.
 * `runs`, `ensembles`: a network trained on a task, with what it cost; many small ones at once.
 * `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
 * `bottleneck`: which layers keep which few modes, by one rule.
@@ -17,17 +17,13 @@ The modules, in reading order:
 
 from cbnlib.frequencies import Frequencies, frequencies
 from cbnlib.layers import CircularConv
+from cbnlib.loop import History, TrainingDivergedError
 from cbnlib.model import CNN, CNNConfig
 from cbnlib.runs import Run, run_task
 from cbnlib.spectra import Spectrum, activation_spectra, layer_spectrum, weight_spectra
 from cbnlib.torch_convs import conv_spectrum
-from cbnlib.training import (
-    History,
-    TrainConfig,
-    TrainingDivergedError,
-    evaluate,
-    train,
-)
+from cbnlib.train_config import TrainConfig
+from cbnlib.training import evaluate, train
 
 __version__ = "0.1.0"
 

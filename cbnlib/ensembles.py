@@ -1,7 +1,6 @@
 """Many small networks trained at once: what a sweep over seeds and targets needs on a laptop."""
 
 import copy
-import math
 import sys
 from collections.abc import Sequence
 
@@ -11,15 +10,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from tqdm import tqdm
 
 from cbnlib.checks import check_finite
+from cbnlib.loop import History, TrainingLoop
 from cbnlib.model import CNN
-from cbnlib.training import (
-    Batches,
-    History,
-    TrainConfig,
-    TrainingDivergedError,
-    make_optimizer,
-    make_schedule,
-)
+from cbnlib.train_config import TrainConfig
 
 
 def train_ensemble(
@@ -47,40 +40,46 @@ def train_ensemble(
         TrainingDivergedError: If a member's loss becomes NaN or infinite.
     """
     _check(models, x, y, config)
-    stacked, _ = stack_module_state(list(models))
-    parameters = {k: p.detach().requires_grad_() for k, p in stacked.items()}
-    skeleton = copy.deepcopy(models[0]).to("meta")
-    member = vmap(lambda p, batch: functional_call(skeleton, p, (batch,)), in_dims=(0, None))
-    optimizer = make_optimizer(parameters.values(), config)
-    schedule = make_schedule(optimizer, config)
-    batches = Batches(len(x), config.batch_size, config.seed)
-    history = History()
-    every = max(1, config.steps // config.records)
+    together = _Together(models, x, y)
+    loop = TrainingLoop(together, len(x), config)
     with tqdm(total=config.steps, disable=not progress, file=sys.stderr, desc="ensemble") as bar:
-        for step in range(1, config.steps + 1):
-            batch = batches.draw()
-            output = member(parameters, x[batch])
-            fit = (output - y[:, batch]).square().sum() / len(batch)
-            optimizer.zero_grad()
-            fit.backward()
-            optimizer.step()
-            schedule.step()
-            if step % every == 0 or step == config.steps:
-                norm = sum(float(p.detach().square().sum()) for p in parameters.values())
-                mean_fit = float(fit.detach()) / len(models)
-                history.append(step, mean_fit, norm / len(models), config.ridge)
-                if not math.isfinite(history.loss[-1]):
-                    raise TrainingDivergedError(f"a loss is not finite at step {step}", history)
-                bar.update(step - bar.n)
-    _put_back(models, parameters)
-    return history
+        while not loop.finished:
+            if loop.advance():
+                bar.update(loop.step - bar.n)
+    together.put_back(models)
+    mean = History()
+    for step, fit, norm in zip(loop.history.step, loop.history.fit, loop.history.norm, strict=True):
+        mean.append(step, fit / len(models), norm / len(models), config.ridge)
+    return mean
 
 
-@torch.no_grad()
-def _put_back(models: Sequence[CNN], parameters: dict[str, Tensor]) -> None:
-    for i, model in enumerate(models):
-        for name, parameter in model.named_parameters():
-            parameter.copy_(parameters[name][i])
+class _Together:
+    """The sum of the members' data terms, each parameter stacked over the members."""
+
+    def __init__(self, models: Sequence[CNN], x: Tensor, y: Tensor) -> None:
+        stacked, _ = stack_module_state(list(models))
+        self.stacked = {k: p.detach().requires_grad_() for k, p in stacked.items()}
+        self.x, self.y = x, y
+        skeleton = copy.deepcopy(models[0]).to("meta")
+        self.member = vmap(lambda p, x: functional_call(skeleton, p, (x,)), in_dims=(0, None))
+
+    @property
+    def parameters(self) -> Sequence[Tensor]:
+        return list(self.stacked.values())
+
+    def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.member(self.stacked, self.x[batch])
+        fit = (output - self.y[:, batch]).square().sum() / len(batch)
+        for parameter in self.parameters:
+            parameter.grad = None
+        fit.backward()
+        return fit.detach(), output.detach().transpose(0, 1)
+
+    @torch.no_grad()
+    def put_back(self, models: Sequence[CNN]) -> None:
+        for i, model in enumerate(models):
+            for name, parameter in model.named_parameters():
+                parameter.copy_(self.stacked[name][i])
 
 
 def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> None:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from cbnlib.loop import History
 from cbnlib.model import CNN, CNNConfig
 from cbnlib.tasks import Task
-from cbnlib.training import History, TrainConfig, evaluate, train
+from cbnlib.train_config import TrainConfig
+from cbnlib.training import evaluate, train
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,262 @@
+"""The loop that all training shares: batches, optimiser, schedule, history and its state.
+
+A loop can be stopped between any two steps and taken up again, in another process too, with the
+same bits: `TrainingLoop.state` is all that a step depends on, `TrainingLoop.restore` puts it back.
+"""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from cbnlib.train_config import TrainConfig
+
+
+@dataclass
+class History:
+    r"""The course of a run, one entry per record.
+
+    Attributes:
+        step: Gradient steps taken.
+        loss: Regularised loss, `fit + ridge * norm`.
+        fit: The data term: mean over the samples of the steps since the last record.
+        norm: $\lVert\theta\rVert^2$.
+    """
+
+    step: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    fit: list[float] = field(default_factory=list)
+    norm: list[float] = field(default_factory=list)
+
+    def append(self, step: int, fit: float, norm: float, ridge: float) -> None:
+        """Add one record."""
+        self.step.append(step)
+        self.loss.append(fit + ridge * norm)
+        self.fit.append(fit)
+        self.norm.append(norm)
+
+
+class TrainingDivergedError(RuntimeError):
+    """Training went to NaN or collapsed to an output that no longer depends on the input.
+
+    Attributes:
+        history: The records until then.
+    """
+
+    def __init__(self, message: str, history: History) -> None:
+        """Keep the history beside the message."""
+        super().__init__(message)
+        self.history = history
+
+
+class Objective(Protocol):
+    """What a loop minimises, the ridge apart."""
+
+    @property
+    def parameters(self) -> Sequence[Tensor]:
+        """The parameters that the optimiser changes in place."""
+
+    def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the gradient of the data term over a batch into the parameters' `grad`.
+
+        Args:
+            batch: Indices of samples.
+
+        Returns:
+            The data term, a scalar tensor, and the output, samples first.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class LoopState:
+    """Everything that the rest of a run depends on.
+
+    Attributes:
+        tensors: Parameters, the optimiser's moments, the order of the samples, the generator.
+        facts: Numbers, texts and lists of them, as JSON can hold them without loss.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class TrainingLoop:
+    r"""Minimise a data term plus $\lambda\lVert\theta\rVert^2$, step by step.
+
+    Attributes:
+        history: The records so far.
+        step: Gradient steps taken.
+    """
+
+    def __init__(self, objective: Objective, samples: int, config: TrainConfig) -> None:
+        """Start at step 0.
+
+        Args:
+            objective: The data term with its parameters.
+            samples: Size of the data set.
+            config: Ridge, optimiser, schedule, steps and seed.
+        """
+        self.objective, self.config = objective, config
+        self.optimizer = make_optimizer(objective.parameters, config)
+        self.schedule = make_schedule(self.optimizer, config)
+        self.batches = Batches(samples, config.batch_size, config.seed)
+        self.history, self.watch, self.step = History(), _CollapseWatch(), 0
+        self.sum_fit = torch.zeros(())
+        self.every = max(1, config.steps // config.records)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken."""
+        return self.step >= self.config.steps
+
+    def advance(self) -> bool:
+        """Take one gradient step; return whether it added a record to the history.
+
+        Raises:
+            TrainingDivergedError: At a record, if the loss is NaN or infinite, or the output that
+                once depended on the input no longer does.
+        """
+        fit, output = self.objective.gradients(self.batches.draw())
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        self.sum_fit += fit
+        if self.step % self.every and not self.finished:
+            return False
+        since = self.step - (self.history.step[-1] if self.history.step else 0)
+        with torch.no_grad():
+            norm = float(sum(p.square().sum() for p in self.objective.parameters))
+        self.history.append(self.step, float(self.sum_fit) / since, norm, self.config.ridge)
+        self.sum_fit.zero_()
+        _check_alive(self.history, self.watch, output)
+        return True
+
+    def state(self) -> LoopState:
+        """All that the steps to come depend on: copies, which later steps leave alone."""
+        tensors = {
+            "order": self.batches.order,
+            "generator": self.batches.generator.get_state(),
+            "sum_fit": self.sum_fit,
+        }
+        for i, parameter in enumerate(self.objective.parameters):
+            tensors[f"parameter.{i}"] = parameter.detach()
+            for name, moment in self.optimizer.state[parameter].items():
+                if moment is not None:
+                    tensors[f"optimizer.{i}.{name}"] = moment
+        facts = {
+            "step": self.step,
+            "next": self.batches.next,
+            "was_alive": self.watch.was_alive,
+            "history": vars(self.history),
+            "rates": [group["lr"] for group in self.optimizer.param_groups],
+            "schedule": self.schedule.state_dict(),
+        }
+        return LoopState({k: t.clone() for k, t in tensors.items()}, copy.deepcopy(facts))
+
+    @torch.no_grad()
+    def restore(self, state: LoopState) -> None:
+        """Go on from where another loop of the same objective and config was.
+
+        Raises:
+            ValueError: If the state is that of other parameters or of another number of samples.
+        """
+        tensors, facts = state.tensors, state.facts
+        if len(tensors["order"]) not in (0, self.batches.samples):
+            raise ValueError(f"the state is of {len(tensors['order'])} samples, not of this data")
+        for i, parameter in enumerate(self.objective.parameters):
+            saved = tensors.get(f"parameter.{i}", torch.empty(0))
+            if saved.shape != parameter.shape or saved.dtype != parameter.dtype:
+                raise ValueError(f"parameter {i} of the state does not fit this network")
+            parameter.copy_(saved)
+            prefix = f"optimizer.{i}."
+            moments = {k: t for k, t in tensors.items() if k.startswith(prefix)}
+            for name, moment in moments.items():
+                self.optimizer.state[parameter][name.removeprefix(prefix)] = moment.clone()
+        self.batches.order, self.batches.next = tensors["order"].clone(), facts["next"]
+        self.batches.generator.set_state(tensors["generator"])
+        self.sum_fit = tensors["sum_fit"].clone()
+        self.step, self.watch.was_alive = facts["step"], facts["was_alive"]
+        self.history = History(**copy.deepcopy(facts["history"]))
+        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
+            group["lr"] = rate
+        self.schedule.load_state_dict(facts["schedule"])
+
+
+def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser of a config, the ridge as its weight decay."""
+    decay = 2 * config.ridge
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=decay,
+        fused=True,
+    )
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, config: TrainConfig
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The course of the learning rate of a config."""
+    if config.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, config.steps))
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+class Batches:
+    """Batches without replacement, reshuffled for every pass; a short last one is left out."""
+
+    def __init__(self, samples: int, size: int, seed: int) -> None:
+        """Start at the first pass."""
+        self.samples, self.size = samples, min(samples, size)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order, self.next = torch.empty(0, dtype=torch.long), 0
+
+    def draw(self) -> Tensor:
+        """Indices of the next batch, shape `[min(samples, size)]`."""
+        if self.next + self.size > len(self.order):
+            self.order = torch.randperm(self.samples, generator=self.generator)
+            self.next = 0
+        self.next += self.size
+        return self.order[self.next - self.size : self.next]
+
+
+class _CollapseWatch:
+    """Tells when outputs that once differed between samples no longer do.
+
+    The spread is the variance between samples relative to the mean square. A deep network with
+    small weights may start with a tiny one and grow, so only a fall counts: from above `ALIVE`
+    to below `DEAD`, which is rounding error.
+    """
+
+    ALIVE, DEAD = 1e-4, 1e-10
+
+    def __init__(self) -> None:
+        self.was_alive = False
+
+    def collapsed(self, output: Tensor) -> bool:
+        if len(output) == 1:
+            return False
+        spread = float(output.var(dim=0).sum() / output.square().mean(dim=0).sum().clamp_min(1e-30))
+        self.was_alive |= spread > self.ALIVE
+        return self.was_alive and spread < self.DEAD
+
+
+def _check_alive(history: History, watch: _CollapseWatch, output: Tensor) -> None:
+    step, loss = history.step[-1], history.loss[-1]
+    if not math.isfinite(loss):
+        raise TrainingDivergedError(
+            f"the loss is {loss} at step {step}: try a smaller learning rate", history
+        )
+    if watch.collapsed(output):
+        raise TrainingDivergedError(
+            f"the output collapsed to a constant by step {step}: try a smaller learning rate, "
+            "a larger initial gain or a smaller ridge",
+            history,
+        )
