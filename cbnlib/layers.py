@@ -1,11 +1,15 @@
 r"""The circular convolution, stored in the scale in which weight decay is the operator norm."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_count, check_grid, check_positive, check_signal
+from cbnlib.checks import check_choice, check_count, check_grid, check_positive, check_signal
+from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
+
+Parametrization = Literal["pixel", "spectral"]
 
 
 class CircularConv(nn.Module):
@@ -20,9 +24,17 @@ class CircularConv(nn.Module):
     $\lVert b\mathbf 1\rVert^2=\lVert\beta\rVert^2$; the unitary DFT of $v$ is $\hat W$, and $\beta$
     adds to the constant frequency.
 
+    In the *spectral* parametrisation (Rippel, Snoek and Adams, NeurIPS 2015) the weight is kept as
+    its $N$ real Fourier coordinates, an orthogonal change of basis (`cbnlib.real_dft`): the same
+    maps, norm and gradient flow, without a transform of the filter in every step. Gradient descent
+    takes the same path; Adam, which scales every coordinate by itself, another one.
+
+    This class is the readable definition; `cbnlib.engine` computes the same faster.
+
     Attributes:
         weight: $v$, shape `[c_out, c_in, *window]`; along an axis with window `k` the taps are
-            at $q=-\lfloor k/2\rfloor,\dots,k-1-\lfloor k/2\rfloor$ (mod $n$).
+            at $q=-\lfloor k/2\rfloor,\dots,k-1-\lfloor k/2\rfloor$ (mod $n$). In the spectral
+            parametrisation the Fourier coordinates of $v$, shape `[N, c_out, c_in]`.
         bias: $\beta$, shape `[c_out]`, or None.
     """
 
@@ -38,6 +50,7 @@ class CircularConv(nn.Module):
         window: int | Sequence[int] | None = None,
         bias: bool = True,
         gain: float = 1.0,
+        parametrization: Parametrization = "pixel",
         generator: torch.Generator | None = None,
     ) -> None:
         r"""Draw the weights at random and set the bias to zero.
@@ -49,11 +62,13 @@ class CircularConv(nn.Module):
             window: Size of the filter per axis; None for the whole grid.
             bias: Whether there is a bias per channel.
             gain: The entries of the blocks $\hat W(\omega)$ start with variance `gain / c_in`.
+            parametrization: `pixel` or `spectral`, see above.
             generator: Source of randomness; None for torch's global one.
 
         Raises:
-            ValueError: If a count is < 1, the gain is not positive, or the window has another
-                number of axes than the grid or is larger than it.
+            ValueError: If a count is < 1, the gain is not positive, the window has another number
+                of axes than the grid or is larger than it, or is smaller than the grid in the
+                spectral parametrisation, where every filter is as large as the grid.
         """
         super().__init__()
         self.c_in, self.c_out = check_count("c_in", c_in), check_count("c_out", c_out)
@@ -62,8 +77,14 @@ class CircularConv(nn.Module):
         pixels = torch.Size(self.grid).numel()
         taps = torch.Size(self.window).numel()
         variance = check_positive("gain", gain) / c_in * pixels / taps
-        weight = torch.randn(c_out, c_in, *self.window, generator=generator) * variance**0.5
-        self.weight = nn.Parameter(weight)
+        check_choice("parametrization", parametrization, get_args(Parametrization))
+        self.parametrization = parametrization
+        shape: tuple[int, ...] = (c_out, c_in, *self.window)
+        if parametrization == "spectral":
+            if self.window != self.grid:
+                raise ValueError(f"a spectral filter has no window, got {self.window}")
+            shape = (pixels, c_out, c_in)
+        self.weight = nn.Parameter(torch.randn(shape, generator=generator) * variance**0.5)
         self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
 
     @property
@@ -78,12 +99,41 @@ class CircularConv(nn.Module):
             Complex tensor of shape `[c_out, c_in, *half_grid]`, the last axis halved as in `rfftn`.
         """
         v: Tensor = self.weight
+        if self.parametrization == "spectral":
+            stored = coordinates_to_blocks(v, self.grid).movedim(0, -1)
+            return stored.reshape(self.c_out, self.c_in, *self._half_grid)
         if self.window != self.grid:
             missing = [n - k for n, k in zip(self.grid, self.window, strict=True)]
             pad = [side for extra in reversed(missing) for side in (0, extra)]
             v = nn.functional.pad(v, pad).roll([-(k // 2) for k in self.window], self.axes)
         blocks: Tensor = torch.fft.rfftn(v, dim=self.axes, norm="ortho")
         return blocks
+
+    @torch.no_grad()
+    def set_blocks(self, blocks: Tensor) -> None:
+        r"""Set the weight so that its Fourier blocks are these.
+
+        Args:
+            blocks: $\hat W(\omega)$ at the stored frequencies, as `blocks` returns them.
+
+        Raises:
+            ValueError: If the shape does not fit, or the window is smaller than the grid.
+        """
+        shape = (self.c_out, self.c_in, *self._half_grid)
+        if tuple(blocks.shape) != shape or self.window != self.grid:
+            raise ValueError(
+                f"blocks of shape {tuple(blocks.shape)} do not fit a layer with blocks {shape} "
+                f"and window {self.window}"
+            )
+        if self.parametrization == "spectral":
+            stored = blocks.flatten(2).movedim(-1, 0)
+            self.weight.copy_(blocks_to_coordinates(stored, self.grid))
+        else:
+            self.weight.copy_(torch.fft.irfftn(blocks, s=self.grid, dim=self.axes, norm="ortho"))
+
+    @property
+    def _half_grid(self) -> tuple[int, ...]:
+        return (*self.grid[:-1], self.grid[-1] // 2 + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to signals of shape `[batch, c_in, *grid]`.

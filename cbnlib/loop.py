@@ -105,7 +105,7 @@ class TrainingLoop:
         self.schedule = make_schedule(self.optimizer, config)
         self.batches = Batches(samples, config.batch_size, config.seed)
         self.history, self.watch, self.step = History(), _CollapseWatch(), 0
-        self.sum_fit = torch.zeros(())
+        self.sum_fit = torch.zeros((), device=objective.parameters[0].device)
         self.every = max(1, config.steps // config.records)
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib.checks import check_choice, check_count, check_grid, check_positive
-from cbnlib.layers import CircularConv, GlobalPool
+from cbnlib.layers import CircularConv, GlobalPool, Parametrization
 from cbnlib.resampling import Method, Resample
 
 Head = Literal["equivariant", "pooling"]
@@ -74,6 +74,8 @@ class CNNConfig:
     """`none` makes a linear network, for S1."""
     coarse: CoarseStage | None = None
     """Middle layers on a coarser grid; the network then commutes with coarse translations only."""
+    parametrization: Parametrization = "pixel"
+    """What the convolutions' weights are coordinates of: `pixel` or `spectral` (`CircularConv`)."""
     gain: float = 1.0
     """Entries of the Fourier blocks start with variance gain / channels in. He's initialisation
     is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
@@ -84,6 +86,7 @@ class CNNConfig:
         check_count("width", self.width)
         check_choice("head", self.head, get_args(Head))
         check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
+        check_choice("parametrization", self.parametrization, get_args(Parametrization))
         check_count("depth", self.depth, minimum=2 if self.head == "pooling" else 1)
         check_count("c_in", self.c_in)
         check_count("c_out", self.c_out)
@@ -131,6 +134,7 @@ class CNN(nn.Module):
                 window=config.window,
                 bias=config.bias,
                 gain=config.gain,
+                parametrization=config.parametrization,
                 generator=generator,
             )
             for layer, (c_in, c_out) in enumerate(pairwise(widths), start=1)

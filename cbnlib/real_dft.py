@@ -11,8 +11,9 @@ needs it. Nothing is ever permuted. On the grids of this book that is faster tha
 by a transposition; the cost per pixel grows like $n$ instead of $\log n$.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -36,12 +37,18 @@ class RealDFT:
         rows: Rows that a buffer of coordinates needs: $N$, or a few more, which stay zero.
     """
 
-    def __init__(self, grid: int | Sequence[int], dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        grid: int | Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """Set up the matrices.
 
         Args:
             grid: Pixels per axis, one or two axes.
             dtype: Of the signals.
+            device: Where they lie.
 
         Raises:
             ValueError: If the grid does not have one or two axes of at least one pixel.
@@ -51,11 +58,14 @@ class RealDFT:
         if len(self.grid) == 1:
             matrix, omega, self.pairs = _axis_dft(self.grid[0])
             self.omega, self.rows = omega.unsqueeze(1), self.pixels
-            self._matrix = matrix.to(dtype)
+            self._matrix = matrix
         else:
-            self._set_up_plane(self.grid[0], self.grid[1], dtype)
+            self._set_up_plane(*self.grid)
+        for name, matrix in list(vars(self).items()):
+            if isinstance(matrix, Tensor) and matrix.is_floating_point():
+                setattr(self, name, matrix.to(dtype).to(device))
 
-    def _set_up_plane(self, n1: int, n2: int, dtype: torch.dtype) -> None:
+    def _set_up_plane(self, n1: int, n2: int) -> None:
         """Matrices of the two steps: along the last axis, then along the first.
 
         After the first step, a *slot* holds two real columns: real and imaginary part of a column
@@ -85,47 +95,63 @@ class RealDFT:
         self.pairs = pairs * n1 + len(own) * n1_pairs
         self.omega, self.rows = torch.tensor(omega), slots * 2 * n1
         # Both orders of the intermediate columns let each product read its operand as it lies.
-        self._along = along.transpose(0, 1).reshape(1, 2 * slots, n2).to(dtype)
-        self._across = across.reshape(slots, 2 * n1, 2 * n1).to(dtype)
-        self._across_back = across.transpose(2, 3).reshape(slots, 2 * n1, 2 * n1).mT.to(dtype)
-        self._along_back = along.reshape(1, 2 * slots, n2).mT.to(dtype)
+        self._along = along.transpose(0, 1).reshape(1, 2 * slots, n2)
+        self._across = across.reshape(slots, 2 * n1, 2 * n1)
+        self._across_back = across.transpose(2, 3).reshape(slots, 2 * n1, 2 * n1).mT
+        self._along_back = along.reshape(1, 2 * slots, n2).mT
 
-    def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> None:
-        """Fourier coordinates of signals.
+    def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Callable[[], object]:
+        """What computes the Fourier coordinates of signals, in fixed places in memory.
 
         Args:
-            x: Signals, shape `[pixels, K]`, contiguous.
+            x: Where the signals lie, shape `[pixels, K]`, contiguous.
             out: Where the coordinates go, shape `[rows, K]`, contiguous.
             scratch: Working memory of at least `rows * K` elements.
+
+        Returns:
+            A function without arguments, to be called as often as the signals change.
         """
         if len(self.grid) == 1:
-            torch.mm(self._matrix, x, out=out)
-            return
+            return partial(torch.mm, self._matrix, x, out=out)
         n1, n2 = self.grid
-        signals = x.view(n1, n2, -1)
-        slots, width = len(self._across), signals.shape[2]
+        slots, width = len(self._across), x.shape[1]
         columns = _part(scratch, n1, 2 * slots, width)
-        torch.bmm(self._along.expand(n1, -1, -1), signals, out=columns)
         by_slot = columns.view(2 * n1, slots, width).transpose(0, 1)
-        torch.bmm(self._across, by_slot, out=out.view(slots, 2 * n1, width))
+        along, signals = self._along.expand(n1, -1, -1), x.view(n1, n2, width)
+        coordinates = out.view(slots, 2 * n1, width)
 
-    def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> None:
-        """Signals from their Fourier coordinates: the transpose of `transform`.
+        def run() -> None:
+            torch.bmm(along, signals, out=columns)
+            torch.bmm(self._across, by_slot, out=coordinates)
+
+        return run
+
+    def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Callable[[], object]:
+        """What computes signals from their Fourier coordinates: the transpose of `transform`.
 
         Args:
-            x_hat: Coordinates, shape `[rows, K]`, contiguous; finite in the rows from `pixels` on.
+            x_hat: Where the coordinates lie, shape `[rows, K]`, contiguous; finite in the rows from
+                `pixels` on.
             out: Where the signals go, shape `[pixels, K]`, contiguous.
             scratch: Working memory of at least `rows * K` elements.
+
+        Returns:
+            A function without arguments.
         """
         if len(self.grid) == 1:
-            torch.mm(self._matrix.mT, x_hat, out=out)
-            return
+            return partial(torch.mm, self._matrix.mT, x_hat, out=out)
         n1, n2 = self.grid
         slots, width = len(self._across), x_hat.shape[1]
         columns = _part(scratch, slots, 2 * n1, width)
-        torch.bmm(self._across_back, x_hat.view(slots, 2 * n1, width), out=columns)
         by_row = columns.view(2 * slots, n1, width).transpose(0, 1)
-        torch.bmm(self._along_back.expand(n1, -1, -1), by_row, out=out.view(n1, n2, width))
+        back, coordinates = self._along_back.expand(n1, -1, -1), x_hat.view(slots, 2 * n1, width)
+        signals = out.view(n1, n2, width)
+
+        def run() -> None:
+            torch.bmm(self._across_back, coordinates, out=columns)
+            torch.bmm(back, by_row, out=signals)
+
+        return run
 
 
 def _part(scratch: Tensor, *shape: int) -> Tensor:
@@ -150,26 +176,41 @@ def _axis_dft(n: int) -> tuple[Tensor, Tensor, int]:
 
 
 @lru_cache(maxsize=64)
-def real_dft(grid: tuple[int, ...], dtype: torch.dtype) -> RealDFT:
+def real_dft(grid: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> RealDFT:
     """The transform of a grid, made once."""
-    return RealDFT(grid, dtype)
+    return RealDFT(grid, dtype, device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """How the stored frequencies of `rfftn` and the real coordinates belong together.
+
+    Attributes:
+        pairs: Number of pairs of frequencies.
+        place: For each stored frequency the pair or self-conjugate frequency it belongs to.
+        sign: For each stored frequency 1, or -1 if the coordinates are those of its conjugate.
+        first: For each pair and self-conjugate frequency the first stored one that belongs to it.
+    """
+
+    pairs: int
+    place: Tensor
+    sign: Tensor
+    first: Tensor
 
 
 @lru_cache(maxsize=64)
-def _stored(grid: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each stored frequency: where its coordinates lie, and the conjugate's sign; and back."""
-    dft = RealDFT(grid)
-    sizes = torch.tensor(grid)
-    place = {tuple(omega.tolist()): i for i, omega in enumerate(dft.omega)}
-    slot, sign = [], []
-    for omega in frequencies(grid).omega:
+def _stored(grid: tuple[int, ...]) -> _Stored:
+    dft, sizes = RealDFT(grid), torch.tensor(grid)
+    places = {tuple(omega): i for i, omega in enumerate(dft.omega.tolist())}
+    place, sign = [], []
+    first: dict[int, int] = {}
+    for i, omega in enumerate(frequencies(grid).omega):
         here, there = (tuple((s * omega % sizes).tolist()) for s in (1, -1))
-        slot.append(place.get(here, place.get(there, -1)))
-        sign.append(1.0 if here in place else -1.0)
-    slots = torch.tensor(slot)
-    back = torch.empty(len(dft.omega), dtype=torch.long)
-    back[slots.flip(0)] = torch.arange(len(slots)).flip(0)
-    return slots, torch.tensor(sign, dtype=torch.float64), back, dft.omega
+        place.append(places[here if here in places else there])
+        sign.append(1.0 if here in places else -1.0)
+        first.setdefault(place[-1], i)
+    order = torch.tensor([first[i] for i in range(len(places))])
+    return _Stored(dft.pairs, torch.tensor(place), torch.tensor(sign), order)
 
 
 def coordinates_to_blocks(w_hat: Tensor, grid: tuple[int, ...]) -> Tensor:
@@ -182,14 +223,12 @@ def coordinates_to_blocks(w_hat: Tensor, grid: tuple[int, ...]) -> Tensor:
     Returns:
         Complex tensor of shape `[F, ...]`, in the order of a flattened `rfftn`.
     """
-    pairs = real_dft(grid, torch.float64).pairs
-    slot, sign, _, _ = _stored(grid)
-    parts = w_hat[: 2 * pairs].unflatten(0, (pairs, 2)) / 2**0.5
-    selfs = w_hat[2 * pairs :]
-    real = torch.cat([parts[:, 0], selfs])[slot]
-    shape = (-1, *(1 for _ in w_hat.shape[1:]))
-    imaginary = torch.cat([parts[:, 1], torch.zeros_like(selfs)])[slot]
-    return torch.complex(real, imaginary * sign.to(w_hat.dtype).view(shape))
+    stored = _stored(grid)
+    halves = w_hat[: 2 * stored.pairs].unflatten(0, (stored.pairs, 2)) / 2**0.5
+    selfs = w_hat[2 * stored.pairs :]
+    real = torch.cat([halves[:, 0], selfs])[stored.place]
+    imaginary = torch.cat([halves[:, 1], torch.zeros_like(selfs)])[stored.place]
+    return torch.complex(real, _times(imaginary, stored.sign))
 
 
 def blocks_to_coordinates(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
@@ -203,10 +242,13 @@ def blocks_to_coordinates(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
     Returns:
         Real tensor of shape `[N, ...]`.
     """
-    pairs = real_dft(grid, torch.float64).pairs
-    _, sign, back, _ = _stored(grid)
-    shape = (-1, *(1 for _ in blocks.shape[1:]))
-    picked = blocks[back]
-    imaginary = picked.imag * sign[back].to(picked.real.dtype).view(shape)
+    stored = _stored(grid)
+    picked, pairs = blocks[stored.first], stored.pairs
+    imaginary = _times(picked.imag, stored.sign[stored.first])
     halves = torch.stack([picked.real[:pairs], imaginary[:pairs]], dim=1) * 2**0.5
     return torch.cat([halves.flatten(0, 1), picked.real[pairs:]])
+
+
+def _times(values: Tensor, factors: Tensor) -> Tensor:
+    """Each row of `values` times its factor."""
+    return values * factors.to(values).view(-1, *(1 for _ in values.shape[1:]))

@@ -15,7 +15,6 @@ from cbnlib.theory.linear_cost import (
     end_to_end_blocks,
     linear_cost,
     linear_cost_expansion,
-    set_blocks,
 )
 
 DEPTHS = [1, 2, 5, 12]
@@ -116,7 +115,7 @@ def test_no_random_network_is_cheaper_than_its_own_map(grid: Any) -> None:
 def test_end_to_end_blocks_are_the_composition(grid: Any) -> None:
     model = random_network(grid=grid, nonlinearity="none", c_in=2, c_out=4)
     layer = CircularConv(2, 4, grid, bias=False).double()
-    set_blocks(layer, end_to_end_blocks(model))
+    layer.set_blocks(end_to_end_blocks(model))
     x = torch.randn(3, 2, *grid, dtype=torch.float64, generator=rng())
     torch.testing.assert_close(layer(x), model(x) - model(0 * x), rtol=1e-12, atol=1e-12)
 

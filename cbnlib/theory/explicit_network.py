@@ -14,7 +14,6 @@ from torch import Tensor
 from cbnlib.checks import check_count, check_grid, check_positive
 from cbnlib.frequencies import frequencies
 from cbnlib.model import CNN, CNNConfig
-from cbnlib.theory.linear_cost import set_blocks
 from cbnlib.theory.scales import bias_scales, signal_scales
 
 Support = Iterable[int | Sequence[int]]
@@ -130,11 +129,11 @@ def bottleneck_network(
         for conv, (blocks, beta) in zip(
             model.convs, _layers(kept, grid, depth - relu_output, bound), strict=False
         ):
-            set_blocks(conv, blocks.unflatten(2, half).to(torch.complex128))
+            conv.set_blocks(blocks.unflatten(2, half).to(torch.complex128))
             conv.bias.copy_(beta)  # type: ignore[union-attr]
         if relu_output:
             identity = torch.eye(c, dtype=torch.complex128).reshape(c, c, *(1 for _ in grid))
-            set_blocks(model.convs[-1], identity.expand(c, c, *half))
+            model.convs[-1].set_blocks(identity.expand(c, c, *half))
     return model
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from cbnlib.checks import check_count, check_finite, check_grid, check_positive
 from cbnlib.frequencies import frequencies
-from cbnlib.layers import CircularConv
 from cbnlib.model import CNN, CNNConfig
 
 
@@ -121,7 +120,7 @@ def balanced_factorisation(a: Tensor, L: int, *, tolerance: float = 1e-12) -> CN
     model = CNN(config, seed=0).double()
     for conv, factor in zip(model.convs, factors, strict=True):
         blocks = _complete(factor, grid).permute(1, 2, 0)
-        set_blocks(conv, blocks.unflatten(2, half))
+        conv.set_blocks(blocks.unflatten(2, half))
     return model
 
 
@@ -163,18 +162,6 @@ def _complete(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
     first = negative[:, 0] * (grid[-1] // 2 + 1) + negative[:, -1]  # 2-D: only there both stand
     stored[second] = stored[first].conj()
     return stored
-
-
-@torch.no_grad()
-def set_blocks(layer: CircularConv, blocks: Tensor) -> None:
-    r"""Give a layer with a full-size filter the Fourier blocks $\hat W(\omega)$.
-
-    Args:
-        layer: The layer, changed in place.
-        blocks: Blocks at the stored frequencies, shape `[c_out, c_in, *half_grid]`; where both
-            members of a pair stand, conjugates of each other.
-    """
-    layer.weight.copy_(torch.fft.irfftn(blocks, s=layer.grid, dim=layer.axes, norm="ortho"))
 
 
 @torch.no_grad()

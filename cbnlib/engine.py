@@ -1,0 +1,298 @@
+r"""The training step: loss and gradient of a network, computed fast.
+
+The same numbers as `CNN.forward` and automatic differentiation give, by other means:
+
+* Signals lie pixel-major, `[*grid, channels, batch]`, and are transformed by matrix products
+  (`cbnlib.real_dft`), so that per frequency the filter acts by one real matrix product,
+  $\begin{pmatrix}A&-B\\B&A\end{pmatrix}$ with $\hat W(\omega)=A+iB$, and nothing is permuted.
+* The transform is orthogonal: backward is the same sequence with transposed matrices.
+* All memory, and every view of it, is set up once and used again in each step. What a step keeps is
+  the input of each layer in Fourier coordinates and its activations; the rest shares a few buffers.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cbnlib.layers import CircularConv
+from cbnlib.model import CNN
+from cbnlib.real_dft import RealDFT, real_dft
+
+HALF = 0.5**0.5
+
+
+class Engine:
+    """Loss and gradients of one network over batches of a fixed size."""
+
+    def __init__(
+        self, model: CNN, fit_function: Callable[[Tensor, Tensor], Tensor], batch_size: int
+    ) -> None:
+        """Allocate the memory of a step.
+
+        Args:
+            model: The network; its parameters are read and their `grad` is written in each step.
+            fit_function: The data term, a function of outputs and targets.
+            batch_size: Samples per step.
+        """
+        self.model, self.fit_function = model, fit_function
+        self.relu = model.config.nonlinearity == "relu"
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        memory = _Memory(model, batch_size)
+        self.layers: list[_Layer] = []
+        for conv, resample in zip(model.convs, model.resamples, strict=True):
+            before = self.layers[-1] if self.layers and isinstance(resample, nn.Identity) else None
+            self.layers.append(_Layer(conv, batch_size, memory, before))
+        self._crossings: list[tuple[Tensor, Tensor]] = []
+
+    @torch.no_grad()
+    def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the gradient of the data term into the parameters' `grad`.
+
+        Args:
+            x: Inputs, shape `[batch, c_in, *grid]`.
+            y: Targets.
+
+        Returns:
+            The data term, and the output, shape `[batch, ...]`; the next step overwrites it.
+        """
+        last = self.layers[-1]
+        rectified = self.layers if self.model.dense is not None else self.layers[:-1]
+        self._enter(x)
+        for i, layer in enumerate(self.layers):
+            if i and not layer.continues:
+                self._cross(self.layers[i - 1], layer)
+            layer.forward()
+            if self.relu and i < len(rectified):
+                layer.activations.relu_()
+        fit, output, slope = self._data_term(last.activations, y)
+        last.gradient.copy_(_pixel_major(slope))
+        for i, layer in reversed(list(enumerate(self.layers))):
+            if self.relu and i < len(rectified):
+                torch.ops.aten.threshold_backward.grad_input(
+                    layer.gradient, layer.activations, 0, grad_input=layer.gradient
+                )
+            layer.backward(needs_input=i > 0)
+            if i and not layer.continues:
+                self._cross_back(self.layers[i - 1], layer)
+        return fit, output
+
+    def _enter(self, x: Tensor) -> None:
+        first, resample = self.layers[0], self.model.resamples[0]
+        first.signal.copy_(_pixel_major(resample(x)))
+
+    def _cross(self, before: "_Layer", layer: "_Layer") -> None:
+        """To the grid of the next layer; autograd keeps the way back."""
+        with torch.enable_grad():
+            leaf = _samples_first(before.activations).detach().requires_grad_()
+            there = self.model.resamples[self.layers.index(layer)](leaf)
+        self._crossings.append((leaf, there))
+        layer.signal.copy_(_pixel_major(there))
+
+    def _cross_back(self, before: "_Layer", layer: "_Layer") -> None:
+        leaf, there = self._crossings.pop()
+        (back,) = torch.autograd.grad(there, leaf, _samples_first(layer.input_gradient))
+        before.gradient.copy_(_pixel_major(back))
+
+    def _data_term(self, signal: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The head, if any, and the loss; the gradient at what enters them."""
+        pool, dense = self.model.pool, self.model.dense
+        with torch.enable_grad():
+            leaf = _samples_first(signal).detach().requires_grad_()
+            output = leaf if pool is None or dense is None else dense(pool(leaf))
+            fit = self.fit_function(output, y)
+        if dense is not None:
+            dense.zero_grad(set_to_none=False)
+        fit.backward()
+        assert leaf.grad is not None
+        return fit.detach(), output.detach(), leaf.grad
+
+
+class _Memory:
+    """Buffers that no layer needs beyond its own turn."""
+
+    def __init__(self, model: CNN, batch_size: int) -> None:
+        kind = next(model.parameters()).detach()
+        signals, filters, in_pixels = [], [], 0
+        for conv in model.convs:
+            rows = real_dft(conv.grid, kind.dtype, kind.device).rows
+            signals.append(rows * max(conv.c_in, conv.c_out) * batch_size)
+            filters.append(rows * conv.c_in * conv.c_out)
+            if conv.parametrization == "pixel":
+                in_pixels = max(in_pixels, filters[-1])
+
+        def buffer(elements: int) -> Tensor:
+            return kind.new_zeros(elements)  # zeros: rows that nobody writes stay finite
+
+        self.gradient, self.out_hat = buffer(max(signals)), buffer(max(signals))
+        self.in_hat = buffer(max(*signals, in_pixels))
+        self.scratch = buffer(max(*signals, in_pixels))
+        self.rotations = buffer(2 * max(filters))
+        self.taps = buffer(in_pixels)
+
+
+class _Layer:
+    """One convolution with its part of a step, in fixed places in memory.
+
+    Attributes:
+        signal: Its input, `[*grid, c_in, batch]`: the activations of the layer before, or its own.
+        activations: What it returns, `[*grid, c_out, batch]`; the ReLU acts on it in place.
+        gradient: The gradient at its output, to be written before `backward`.
+        input_gradient: The gradient at its input, after `backward`: where the layer before expects
+            its `gradient`, if they are on one grid.
+        continues: Whether its input is the activations of the layer before, on the same grid.
+    """
+
+    def __init__(
+        self, conv: CircularConv, batch_size: int, memory: _Memory, before: "_Layer | None"
+    ) -> None:
+        dft = real_dft(conv.grid, conv.weight.dtype, conv.weight.device)
+        n, pairs = dft.pixels, dft.pairs
+        new, inside, outside = conv.weight.detach().new_zeros, conv.c_in, conv.c_out
+        self.conv, self.continues = conv, before is not None
+        self.activations = new(*conv.grid, outside, batch_size)
+        self.signal = new(*conv.grid, inside, batch_size) if before is None else before.activations
+        self.gradient = _part(memory.gradient, *conv.grid, outside, batch_size)
+        self.input_gradient = _part(memory.gradient, *conv.grid, inside, batch_size)
+
+        x_hat = new(dft.rows, inside, batch_size)
+        y_hat = _part(memory.out_hat, dft.rows, outside, batch_size)
+        x_grad = _part(memory.in_hat, dft.rows, inside, batch_size)
+        room = memory.scratch
+        self.transform_input = dft.transform(self.signal.view(n, -1), x_hat.flatten(1), room)
+        self.invert_output = dft.invert(y_hat.flatten(1), self.activations.view(n, -1), room)
+        self.transform_gradient = dft.transform(self.gradient.view(n, -1), y_hat.flatten(1), room)
+        self.invert_gradient = dft.invert(x_grad.flatten(1), self.input_gradient.view(n, -1), room)
+        self.filter = _Filter(conv, dft, memory)
+        self.at_pairs = [
+            coordinates[: 2 * pairs].view(pairs, 2 * coordinates.shape[1], batch_size)
+            for coordinates in (x_hat, y_hat, x_grad)
+        ]
+        self.at_selfs = [coordinates[2 * pairs : n] for coordinates in (x_hat, y_hat, x_grad)]
+        self.constant = y_hat[2 * pairs]
+
+    def forward(self) -> None:
+        """Compute the pre-activations of `signal`."""
+        (x, y, _), (x_self, y_self, _) = self.at_pairs, self.at_selfs
+        conv, filtering = self.conv, self.filter
+        self.transform_input()
+        filtering.prepare()
+        filtering.write_rotations()
+        torch.baddbmm(y, filtering.rotations, x, beta=0, alpha=HALF, out=y)
+        torch.bmm(filtering.selfs, x_self, out=y_self)
+        if conv.bias is not None:
+            self.constant.add_(conv.bias.unsqueeze(1))
+        self.invert_output()
+
+    def backward(self, *, needs_input: bool) -> None:
+        """Compute the parameters' gradients and, where it is needed, `input_gradient`."""
+        (x, g, below), (x_self, g_self, below_self) = self.at_pairs, self.at_selfs
+        conv, filtering = self.conv, self.filter
+        self.transform_gradient()
+        if conv.bias is not None and conv.bias.grad is not None:
+            torch.sum(self.constant, dim=1, out=conv.bias.grad)
+        if needs_input:
+            filtering.write_rotations()
+            torch.baddbmm(below, filtering.rotations.mT, g, beta=0, alpha=HALF, out=below)
+            torch.bmm(filtering.selfs.mT, g_self, out=below_self)
+            self.invert_gradient()
+        torch.baddbmm(filtering.rotations, g, x.mT, beta=0, alpha=HALF, out=filtering.rotations)
+        torch.bmm(g_self, x_self.mT, out=filtering.selfs_gradient)
+        filtering.write_gradient()
+
+
+class _Filter:
+    """The filter of a layer in the form that the products need, and its gradient back.
+
+    Attributes:
+        rotations: The blocks at the pairs as real matrices, `[pairs, 2 * c_out, 2 * c_in]`, times
+            the square root of 2; in `backward` the place of their gradient.
+        selfs: The blocks at the self-conjugate frequencies, `[selfs, c_out, c_in]`.
+        selfs_gradient: Where the gradient of `selfs` goes.
+    """
+
+    def __init__(self, conv: CircularConv, dft: RealDFT, memory: _Memory) -> None:
+        weight, gradient = conv.weight.detach(), conv.weight.grad
+        assert gradient is not None
+        self.prepare: Callable[[], object] = _nothing
+        self.finish: Callable[[], object] = _nothing
+        if conv.parametrization == "pixel":
+            pixels = _FilterInPixels(conv, dft, memory)
+            self.prepare, self.finish = pixels.prepare, pixels.finish
+            weight, gradient = pixels.w_hat, pixels.w_grad
+        pairs, (outside, inside) = dft.pairs, weight.shape[1:]
+        blocks = _part(memory.rotations, pairs, 2, outside, 2, inside)
+        self.rotations = blocks.view(pairs, 2 * outside, 2 * inside)
+        self.selfs = weight[2 * pairs : dft.pixels]
+        self.selfs_gradient = gradient[2 * pairs : dft.pixels]
+        self.corners = [blocks[:, i, :, j] for i in (0, 1) for j in (0, 1)]
+        self.parts = weight[: 2 * pairs].view(pairs, 2, outside, inside).unbind(1)
+        self.gradients = gradient[: 2 * pairs].view(pairs, 2, outside, inside).unbind(1)
+
+    def write_rotations(self) -> None:
+        """Write `rotations` from the weight."""
+        (a, b), (upper, right, left, lower) = self.parts, self.corners
+        upper.copy_(a)
+        lower.copy_(a)
+        left.copy_(b)
+        torch.neg(b, out=right)
+
+    def write_gradient(self) -> None:
+        """Write the weight's gradient from that of `rotations`."""
+        (a, b), (upper, right, left, lower) = self.gradients, self.corners
+        torch.add(upper, lower, out=a)
+        torch.sub(left, right, out=b)
+        self.finish()
+
+
+class _FilterInPixels:
+    """To Fourier coordinates and back, for a filter that is kept in pixels."""
+
+    def __init__(self, conv: CircularConv, dft: RealDFT, memory: _Memory) -> None:
+        shape = (conv.c_out, conv.c_in)
+        self.conv = conv
+        self.w_hat = conv.weight.detach().new_zeros(dft.rows, *shape)
+        self.w_grad = _part(memory.in_hat, dft.rows, *shape)
+        self.filter = _part(memory.taps, *conv.grid, *shape)
+        flat = self.filter.view(dft.pixels, -1)
+        self.transform = dft.transform(flat, self.w_hat.flatten(1), memory.scratch)
+        self.invert = dft.invert(self.w_grad.flatten(1), flat, memory.scratch)
+        axes = [(torch.arange(k) - k // 2) % n for k, n in zip(conv.window, conv.grid, strict=True)]
+        self.taps = None if conv.window == conv.grid else torch.meshgrid(*axes, indexing="ij")
+        self.pixel_major = conv.weight.detach().permute(*range(2, conv.weight.ndim), 0, 1)
+
+    def prepare(self) -> None:
+        """Transform the filter."""
+        if self.taps is None:
+            self.filter.copy_(self.pixel_major)
+        else:
+            self.filter.zero_()
+            self.filter[self.taps] = self.pixel_major
+        self.transform()
+
+    def finish(self) -> None:
+        """Transform its gradient back."""
+        self.invert()
+        gradient = self.filter if self.taps is None else self.filter[self.taps]
+        assert self.conv.weight.grad is not None
+        self.conv.weight.grad.copy_(gradient.permute(-2, -1, *range(gradient.ndim - 2)))
+
+
+def _nothing() -> None:
+    """What a filter in Fourier coordinates needs before and after."""
+
+
+def _part(buffer: Tensor, *shape: int) -> Tensor:
+    """The first elements of a buffer, in a shape."""
+    return buffer[: torch.Size(shape).numel()].view(shape)
+
+
+def _pixel_major(x: Tensor) -> Tensor:
+    """`[batch, c, *grid]` to `[*grid, c, batch]`, a view."""
+    return x.permute(*range(2, x.ndim), 1, 0)
+
+
+def _samples_first(x: Tensor) -> Tensor:
+    """`[*grid, c, batch]` to `[batch, c, *grid]`, a view."""
+    return x.permute(-1, -2, *range(x.ndim - 2))

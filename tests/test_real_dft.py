@@ -1,0 +1,88 @@
+"""The orthogonal DFT by matrix products, against NumPy's FFT."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import rng
+
+from cbnlib import frequencies
+from cbnlib.real_dft import RealDFT, blocks_to_coordinates, coordinates_to_blocks
+
+GRIDS = [(1,), (2,), (5,), (8,), (1, 1), (1, 6), (6, 1), (2, 2), (3, 4), (4, 3), (5, 7), (8, 6)]
+
+
+def transformed(grid: tuple[int, ...], x: torch.Tensor) -> torch.Tensor:
+    """All rows of the buffer, those beyond the coordinates too."""
+    dft = RealDFT(grid, x.dtype)
+    out = torch.full((dft.rows, x.shape[1]), float("nan"), dtype=x.dtype)
+    dft.transform(x, out, torch.empty(out.numel(), dtype=x.dtype))()
+    return out
+
+
+def signals(grid: tuple[int, ...]) -> torch.Tensor:
+    return torch.randn(math.prod(grid), 3, dtype=torch.float64, generator=rng())
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_coordinates_are_those_of_the_fft(grid: tuple[int, ...]) -> None:
+    x = signals(grid)
+    coordinates = transformed(grid, x)
+    spectrum = np.fft.fftn(x.T.numpy().reshape(3, *grid), axes=range(1, len(grid) + 1))
+    spectrum /= math.prod(grid) ** 0.5
+    dft = RealDFT(grid)
+    for i, omega in enumerate(dft.omega.tolist()):
+        value = torch.from_numpy(spectrum[(slice(None), *omega)])
+        if i < dft.pairs:
+            torch.testing.assert_close(coordinates[2 * i], 2**0.5 * value.real)
+            torch.testing.assert_close(coordinates[2 * i + 1], 2**0.5 * value.imag)
+        else:
+            torch.testing.assert_close(coordinates[dft.pairs + i], value.real)
+            assert value.imag.abs().max() < 1e-12
+    assert not dft.omega[dft.pairs].any(), "the constant frequency comes first"
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_every_frequency_has_its_place(grid: tuple[int, ...]) -> None:
+    dft = RealDFT(grid)
+    sizes = torch.tensor(grid)
+    both = torch.cat([dft.omega[: dft.pairs], -dft.omega[: dft.pairs] % sizes])
+    every = torch.cat([both, dft.omega[dft.pairs :]]).tolist()
+    assert len(every) == dft.pixels == len({tuple(omega) for omega in every})
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_the_way_back_is_the_transpose(grid: tuple[int, ...]) -> None:
+    dft, x = RealDFT(grid, torch.float64), signals(grid)
+    coordinates, back = transformed(grid, x), torch.empty_like(x)
+    dft.invert(coordinates, back, torch.empty(coordinates.numel(), dtype=x.dtype))()
+    torch.testing.assert_close(back, x)
+    assert not coordinates[dft.pixels :].any()
+    identity = torch.eye(dft.pixels, dtype=torch.float64)
+    matrix = transformed(grid, identity)[: dft.pixels]
+    torch.testing.assert_close(matrix @ matrix.T, identity)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_blocks_and_coordinates_are_the_same_thing(grid: tuple[int, ...]) -> None:
+    x = signals(grid)
+    axes = tuple(range(1, len(grid) + 1))
+    blocks = torch.fft.rfftn(x.T.reshape(3, *grid), dim=axes, norm="ortho").flatten(1).T
+    coordinates = transformed(grid, x)[: len(x)]
+    torch.testing.assert_close(coordinates_to_blocks(coordinates, grid), blocks)
+    torch.testing.assert_close(blocks_to_coordinates(blocks, grid), coordinates)
+    weight = frequencies(grid).weight
+    by_entry = (weight[:, None] * blocks.abs().square()).sum()
+    torch.testing.assert_close(coordinates.square().sum(), by_entry)
+
+
+def test_single_precision_loses_nothing_but_its_own() -> None:
+    x = torch.randn(28 * 28, 4, generator=rng())
+    exact = transformed((28, 28), x.double())
+    assert float((transformed((28, 28), x) - exact).abs().max()) < 1e-5
+
+
+def test_bad_grid() -> None:
+    with pytest.raises(ValueError, match="grid must have 1 or 2 axes, got 3"):
+        RealDFT((2, 2, 2))
