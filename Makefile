@@ -11,7 +11,7 @@ SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
 MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
-.PHONY: help install book notebook mnist-folder test lint pair check-browser clean
+.PHONY: help install book notebook mnist-folder test lint bench pair check-browser clean
 
 help:
 	@echo "make book           execute the notebooks that changed and render the book"
@@ -19,6 +19,7 @@ help:
 	@echo "make notebook N=02  execute one notebook, same options"
 	@echo "make test           formatting, types, spelling, notebook pairs, tests and doctests"
 	@echo "make lint           the quick part of make test: all but the tests"
+	@echo "make bench          measure speed and memory against the peers, write records/90_performance"
 	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
 	@echo "make check-browser  open each page in headless Chromium; SHOTS=folder: take pictures"
 	@echo "make clean          remove what was built; the virtual environment stays"
@@ -53,6 +54,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m tools.pair --check
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
 
 pair: $(STAMP)
 	$(BIN)/python -m tools.pair

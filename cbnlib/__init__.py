@@ -6,7 +6,10 @@ The modules, in reading order:
 * `layers`, `resampling`, `model`: circular convolutions, coarser grids, and the network.
 * `tasks`: the data sets.
 * `train_config`, `loop`, `training`: minimising the loss with its ridge.
-* `runs`, `ensembles`: a network trained on a task, with what it cost; many small ones at once.
+* `real_dft`, `engine`: the same training step, computed fast.
+* `experiments`, `runs`, `ensembles`: what defines a run; networks trained on tasks, with what they
+  cost; many small ones at once.
+* `records`, `sweeps`: finished runs on disk, checkpoints of unfinished ones; runs on many cores.
 * `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
 * `bottleneck`: which layers keep which few modes, by one rule.
 * `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
@@ -15,11 +18,12 @@ The modules, in reading order:
 * `checks`: errors for bad input.
 """
 
+from cbnlib.experiments import Experiment, TaskSpec, single
 from cbnlib.frequencies import Frequencies, frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.loop import History, TrainingDivergedError
 from cbnlib.model import CNN, CNNConfig
-from cbnlib.runs import Run, run_task
+from cbnlib.runs import Run, obtain, run_experiment, run_task
 from cbnlib.spectra import Spectrum, activation_spectra, layer_spectrum, weight_spectra
 from cbnlib.torch_convs import conv_spectrum
 from cbnlib.train_config import TrainConfig
@@ -31,10 +35,12 @@ __all__ = [
     "CNN",
     "CNNConfig",
     "CircularConv",
+    "Experiment",
     "Frequencies",
     "History",
     "Run",
     "Spectrum",
+    "TaskSpec",
     "TrainConfig",
     "TrainingDivergedError",
     "activation_spectra",
@@ -42,7 +48,10 @@ __all__ = [
     "evaluate",
     "frequencies",
     "layer_spectrum",
+    "obtain",
+    "run_experiment",
     "run_task",
+    "single",
     "train",
     "weight_spectra",
 ]

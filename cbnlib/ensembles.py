@@ -12,11 +12,18 @@ from tqdm import tqdm
 from cbnlib.checks import check_finite
 from cbnlib.loop import History, TrainingLoop
 from cbnlib.model import CNN
+from cbnlib.records.checkpoint import Checkpointer
 from cbnlib.train_config import TrainConfig
 
 
 def train_ensemble(
-    models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig, *, progress: bool = True
+    models: Sequence[CNN],
+    x: Tensor,
+    y: Tensor,
+    config: TrainConfig,
+    *,
+    checkpoint: Checkpointer | None = None,
+    progress: bool = True,
 ) -> History:
     r"""Train networks of one config on the same inputs, each to its own target, in place.
 
@@ -30,6 +37,7 @@ def train_ensemble(
         x: Inputs, shape `[samples, c_in, *grid]`, the same for all.
         y: Targets, shape `[members, samples, c_out, *grid]`.
         config: Ridge, optimiser, schedule and steps; the loss must be `square`.
+        checkpoint: Where to resume from and to save to; the end has the same bits either way.
         progress: Whether to draw a progress bar.
 
     Returns:
@@ -42,9 +50,15 @@ def train_ensemble(
     _check(models, x, y, config)
     together = _Together(models, x, y)
     loop = TrainingLoop(together, len(x), config)
+    if checkpoint is not None:
+        checkpoint.resume(loop, models[0])
     with tqdm(total=config.steps, disable=not progress, file=sys.stderr, desc="ensemble") as bar:
+        bar.update(loop.step)
         while not loop.finished:
-            if loop.advance():
+            recorded = loop.advance()
+            if checkpoint is not None:
+                checkpoint.after_step(loop)
+            if recorded:
                 bar.update(loop.step - bar.n)
     together.put_back(models)
     mean = History()

@@ -1,13 +1,20 @@
 """What every notebook of the book needs around its experiment."""
 
 import math
-import platform
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 
 from cbnlib.checks import check_choice
+from cbnlib.experiments import Experiment
+from cbnlib.records.contents import Provenance, environment
+from cbnlib.runs import Run, obtain, run_experiment
+
+__all__ = ["Profile", "check_profile", "environment", "glue", "origins", "runs_of", "start"]
 
 Profile = Literal["quick", "paper"]
 
@@ -60,11 +67,66 @@ def glue(name: str, value: object) -> None:
     store(name, plain, display=False)
 
 
-def environment() -> dict[str, str]:
-    """What produced the numbers: versions, processor and threads, ready to print."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "threads": str(torch.get_num_threads()),
+def runs_of(
+    experiments: Sequence[Experiment],
+    profile: Profile,
+    notebook: str,
+    *,
+    data_folder: str | None = None,
+) -> list[list[Run]]:
+    """The runs of a notebook's experiments: trained now, or (profile `paper`) from its records.
+
+    In the profile `paper` a committed record in `records/<notebook>` is used if it is that of
+    exactly this experiment. Without one the experiment is trained and kept in
+    `_build/runs/<notebook>`, where a run that was killed goes on.
+
+    Args:
+        experiments: What to run.
+        profile: `quick` or `paper`.
+        notebook: Name of the notebook, the folder of its records.
+        data_folder: Where MNIST's files lie, if a task needs them and they are not to be
+            downloaded.
+
+    Raises:
+        RecordError: If a record is damaged.
+        TrainingDivergedError: If training fails.
+    """
+    if profile == "quick":
+        return [run_experiment(e, data_folder=data_folder) for e in experiments]
+    root = Path("..")  # notebooks run in their own folder
+    places: dict[str, Any] = {
+        "records": [root / "records" / notebook],
+        "data_folder": data_folder or None,
     }
+    workspace = root / "_build" / "runs" / notebook
+    return [obtain(e, workspace=workspace, **places) for e in experiments]
+
+
+def origins(runs: Iterable[Run]) -> pd.DataFrame:
+    """Where runs come from, for the reader: trained here or from records, when, on what.
+
+    Returns:
+        A row for each combination of origin, versions and machine: number of networks, dates of
+        the first and the last, seconds of training in all (an ensemble's count once).
+    """
+    groups: dict[tuple[str, ...], list[Provenance]] = {}
+    for run in runs:
+        where = run.provenance.environment
+        kind = "from a record" if run.provenance.source == "record" else "trained here"
+        key: tuple[str, ...] = (
+            kind,
+            where["processor"],
+            where["threads"],
+            where["torch"],
+            where["cbnlib"],
+        )
+        groups.setdefault(key, []).append(run.provenance)
+    columns = ["origin", "processor", "threads", "torch", "cbnlib"]
+    rows = []
+    for key, members in groups.items():
+        days = sorted(provenance.finished[:10] for provenance in members)
+        when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+        seconds = sum(spent for _, spent in {(p.finished, p.seconds) for p in members})
+        facts = {"networks": len(members), "when": when, "seconds": round(seconds)}
+        rows.append(dict(zip(columns, key, strict=True)) | facts)
+    return pd.DataFrame(rows)[["origin", "networks", "when", "seconds", *columns[1:]]]

@@ -1,14 +1,40 @@
-r"""Singular values per frequency: of layers, and of activations over a data set."""
+r"""Singular values per frequency: of layers, and of activations over a data set.
 
+LAPACK takes a batch of blocks on one core; here it is cut into slices that the cores share. Slices
+also bound the memory: beside the half spectrum only some ten MiB per core are in use, however many
+frequencies there are.
+"""
+
+import copy
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_positive
+from cbnlib.checks import check_count, check_finite, check_grid, check_positive
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
+
+T = TypeVar("T")
+
+_SLICE_BYTES = 4 * 2**20
+"""Blocks in one slice: fits into a core's cache, and lets the allocator use its memory again."""
+
+_GROUP_BYTES = 128 * 2**20
+"""Half spectra of equal layers that are decomposed together; a larger layer is taken alone."""
+
+_POOL_WORK = 10**5
+"""Below this many block entries times directions, threads cost more than they give."""
+
+_DIRECT_TAPS = 32
+"""Up to this many taps the sum over them, slice by slice, is faster than the FFT of the grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +133,9 @@ class Spectrum:
         )
 
 
+@torch.no_grad()
 def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
-    r"""Spectrum of a map given by its Fourier blocks.
+    r"""Spectrum of a map given by its Fourier blocks, in their precision.
 
     Args:
         blocks: $\hat W(\omega)$ at the stored frequencies, shape `[c_out, c_in, *half_grid]`.
@@ -117,20 +144,86 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
     Raises:
         ValueError: If a block holds NaN or infinity.
     """
-    check_finite("Fourier blocks", blocks)
-    per_mode = blocks.flatten(2).permute(2, 0, 1)[frequencies(grid).modes]
-    return Spectrum(grid, torch.linalg.svdvals(per_mode))
+    return Spectrum(grid, _values_of_halves(blocks.unsqueeze(0), grid)[0])
 
 
 @torch.no_grad()
-def layer_spectrum(layer: CircularConv) -> Spectrum:
+def filter_spectrum(
+    w: Tensor, grid: int | Sequence[int], *, dtype: torch.dtype | None = None
+) -> Spectrum:
+    r"""Spectrum of the circular convolution with a filter given in pixels.
+
+    Where the taps lie changes only the phase of the blocks, so a window may stand anywhere.
+
+    Args:
+        w: The plain filter, not in operator scale, shape `[c_out, c_in, *window]`.
+        grid: Pixels per axis, at least the window's.
+        dtype: Precision of the computation, `torch.float32` or `torch.float64`; None for the
+            filter's own. The values are off by about 1e-6 or 1e-15 times the largest one.
+
+    Raises:
+        ValueError: If the window does not fit the grid, the filter holds NaN or infinity, or the
+            precision is another one.
+
+    Reference: Sedghi, Gupta and Long (ICLR 2019) for the use of the FFT.
+
+    Example:
+        >>> blur = torch.full((1, 1, 3), 1 / 3)
+        >>> filter_spectrum(blur, 6).values.flatten()  # frequencies 0, ±1, ±2, 3
+        tensor([1.0000, 0.6667, 0.0000, 0.3333])
+    """
+    axes = check_grid(grid)
+    window = tuple(w.shape[2:])
+    if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
+        raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
+    w = w.detach().to(_check_precision(dtype or w.dtype))
+    if math.prod(window) > _DIRECT_TAPS:
+        return spectrum_of_blocks(_transform(w, axes), axes)
+    phases = _phases(window, axes).to(w.dtype)
+    taps = w.flatten(2).flatten(0, 1).mT
+
+    def blocks_at(rows: Tensor) -> Tensor:
+        real, imaginary = (part[rows] @ taps for part in phases)
+        return torch.complex(real, imaginary).reshape(-1, *w.shape[:2])
+
+    return Spectrum(axes, _singular_values(blocks_at, phases.shape[1], w.shape[:2]))
+
+
+@torch.no_grad()
+def layer_spectra(
+    layers: Sequence[CircularConv], *, dtype: torch.dtype | None = None
+) -> list[Spectrum]:
+    r"""`layer_spectrum` of many layers in one call; those of equal shape go through together.
+
+    Args:
+        layers: Convolutions of any shapes.
+        dtype: Precision of the computation, as in `layer_spectrum`.
+
+    Raises:
+        ValueError: If weights hold NaN or infinity, or the precision is another one.
+    """
+    spectra: dict[int, Spectrum] = {}
+    for group in _groups(layers):
+        grid = layers[group[0]].grid
+        halves = _blocks_of_equal([layers[i] for i in group], dtype)
+        for i, values in zip(group, _values_of_halves(halves, grid), strict=True):
+            spectra[i] = Spectrum(grid, values)
+    return [spectra[i] for i in range(len(layers))]
+
+
+def layer_spectrum(layer: CircularConv, *, dtype: torch.dtype | None = None) -> Spectrum:
     r"""The singular values $\sigma_i(\hat W(\omega))$ of a layer's Fourier blocks.
 
     They are those of the operator on $\mathbb R^{c\times G}$, counted with
-    `Spectrum.multiplicity`; the bias has no part in them. Precision is the layer's own dtype.
+    `Spectrum.multiplicity`; the bias has no part in them.
+
+    Args:
+        layer: The convolution.
+        dtype: Precision of the computation, `torch.float32` or `torch.float64`; None for the
+            weights' own. The values are off by about 1e-6 or 1e-15 times the largest one.
 
     Raises:
-        ValueError: If the weights hold NaN or infinity.
+        ValueError: If the weights hold NaN or infinity, or the precision is another one.
 
     Reference: Sedghi, Gupta and Long (ICLR 2019) for the use of the FFT.
 
@@ -139,12 +232,36 @@ def layer_spectrum(layer: CircularConv) -> Spectrum:
         >>> layer_spectrum(layer).values.shape  # 10 modes on 16 pixels
         torch.Size([10, 2])
     """
-    return spectrum_of_blocks(layer.blocks(), layer.grid)
+    return layer_spectra([layer], dtype=dtype)[0]
 
 
-def weight_spectra(model: CNN) -> list[Spectrum]:
+def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
-    return [layer_spectrum(conv) for conv in model.convs]
+    return layer_spectra(model.convs, dtype=dtype)
+
+
+def weight_spectra_over_time(
+    models: Sequence[CNN], *, dtype: torch.dtype | None = None
+) -> list[Tensor]:
+    """The singular values of a network's convolutions at several times of its training.
+
+    Args:
+        models: The network at each time.
+        dtype: Precision of the computation, as in `layer_spectrum`.
+
+    Returns:
+        One tensor per convolution, first layer first, shape `[times, modes, directions]`: at each
+        time the `values` of its `layer_spectrum`.
+
+    Raises:
+        ValueError: If there is no network or their configs differ, weights hold NaN or infinity,
+            or the precision is another one.
+    """
+    if not models or any(model.config != models[0].config for model in models):
+        raise ValueError("need at least one network, and all of the same config")
+    spectra = layer_spectra([conv for model in models for conv in model.convs], dtype=dtype)
+    depth = len(models[0].convs)
+    return [torch.stack([s.values for s in spectra[i::depth]]) for i in range(depth)]
 
 
 @torch.no_grad()
@@ -176,7 +293,7 @@ def activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[
         layers = model.pre_activations(batch)[: len(triangles)]
         triangles = [_accumulate(r, a) for r, a in zip(triangles, layers, strict=True)]
     return [
-        Spectrum(conv.grid, torch.linalg.svdvals(r[frequencies(conv.grid).modes]) / len(x) ** 0.5)
+        Spectrum(conv.grid, _values_at_modes(r, conv.grid) / len(x) ** 0.5)
         for conv, r in zip(model.convs, triangles, strict=True)
         if r is not None
     ]
@@ -189,3 +306,137 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
     return updated
+
+
+def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Singular values of matrices given at the stored frequencies, `[modes, directions]`."""
+    modes = frequencies(grid).modes
+    return _singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
+
+
+def _check_precision(dtype: torch.dtype) -> torch.dtype:
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"precision must be torch.float32 or torch.float64, got {dtype}")
+    return dtype
+
+
+def _transform(w: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Fourier blocks of a filter, `[c_out, c_in, *half_grid]`: `rfftn`, shared by the cores."""
+    half_grid = (*grid[:-1], grid[-1] // 2 + 1)
+    blocks = torch.empty(*w.shape[:2], *half_grid, dtype=w.dtype.to_complex())
+
+    def fill(part: Tensor, out: Tensor) -> None:
+        torch.fft.rfftn(part, s=grid, dim=tuple(range(2, w.ndim)), out=out)
+
+    cores = torch.get_num_threads()
+    _on_cores(fill, w.chunk(cores), blocks.chunk(cores))
+    return blocks
+
+
+def _blocks_of_equal(layers: Sequence[CircularConv], dtype: torch.dtype | None) -> Tensor:
+    """Fourier blocks of layers of equal shape, `[layers, c_out, c_in, *half_grid]`."""
+    first = layers[0]
+    precision = _check_precision(dtype or first.weight.dtype)
+    half_grid = (*first.grid[:-1], first.grid[-1] // 2 + 1)
+    shape = (len(layers), first.c_out, first.c_in, *half_grid)
+    blocks = torch.empty(shape, dtype=precision.to_complex())
+
+    def fill(layer: CircularConv, out: Tensor) -> None:
+        if layer.weight.dtype != precision:
+            layer = copy.deepcopy(layer).to(precision)
+        out.copy_(layer.blocks())
+
+    _on_cores(fill, layers, blocks)
+    return blocks
+
+
+def _groups(layers: Sequence[CircularConv]) -> Iterator[list[int]]:
+    """Indices of layers with equal blocks, in groups that are together of a bounded size."""
+    alike: dict[tuple[tuple[int, ...], tuple[int, ...], torch.dtype], list[int]] = {}
+    for i, layer in enumerate(layers):
+        key = ((layer.c_out, layer.c_in), layer.grid, layer.weight.dtype)
+        alike.setdefault(key, []).append(i)
+    for (channels, grid, _), members in alike.items():
+        half_spectrum = 8 * math.prod(channels) * math.prod(grid)  # in float64
+        most = max(1, _GROUP_BYTES // half_spectrum)
+        yield from (members[i : i + most] for i in range(0, len(members), most))
+
+
+def _values_of_halves(halves: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Singular values of maps given by half spectra `[maps, c_out, c_in, *half_grid]`.
+
+    Returns:
+        Shape `[maps, modes, directions]`.
+    """
+    per_frequency, modes = halves.flatten(3).permute(0, 3, 1, 2), frequencies(grid).modes
+
+    def blocks_at(rows: Tensor) -> Tensor:
+        return per_frequency[rows // len(modes), modes[rows % len(modes)]]
+
+    values = _singular_values(blocks_at, len(halves) * len(modes), halves.shape[1:3])
+    return values.reshape(len(halves), len(modes), -1)
+
+
+def _phases(window: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
+    r"""Real and imaginary part of $e^{-2\pi i\,\omega\cdot q/n}$, `[2, modes, taps]`, float64."""
+    freqs = frequencies(grid)
+    taps = torch.cartesian_prod(*(torch.arange(k) for k in window)).reshape(-1, len(grid))
+    turns = (freqs.omega[freqs.modes] / torch.tensor(grid, dtype=torch.float64)) @ taps.double().T
+    return torch.stack([torch.cos(2 * torch.pi * turns), -torch.sin(2 * torch.pi * turns)])
+
+
+def _singular_values(
+    blocks_at: Callable[[Tensor], Tensor], count: int, shape: Sequence[int]
+) -> Tensor:
+    """Singular values of many blocks, in slices that the cores share.
+
+    Args:
+        blocks_at: Makes the blocks with these numbers, shape `[len(numbers), *shape]`.
+        count: How many blocks there are.
+        shape: Rows and columns of a block.
+
+    Returns:
+        Shape `[count, min(shape)]`, largest first.
+    """
+    cores = torch.get_num_threads()
+    fitting = max(1, _SLICE_BYTES // (16 * math.prod(shape)))
+    if count * math.prod(shape) * min(shape) < _POOL_WORK:
+        slices = torch.arange(count).split(fitting)
+    else:
+        slices = torch.arange(count).split(min(fitting, -(-count // cores)))
+
+    def values(rows: Tensor) -> Tensor:
+        singular: Tensor = torch.linalg.svdvals(check_finite("Fourier blocks", blocks_at(rows)))
+        return singular
+
+    return torch.cat(_on_cores(values, slices))
+
+
+def _on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
+    """`map`, with each core working on one call; a single call has all cores.
+
+    A worker's own operations run on one thread, or the cores would be shared out twice. The number
+    of threads that torch gives to a new thread is one for the whole process, and a worker changes
+    it as it starts: it is put back.
+    """
+    calls = list(zip(*arguments, strict=True))
+    threads = torch.get_num_threads()
+    if threads == 1 or len(calls) == 1:
+        return [function(*call) for call in calls]
+    try:
+        return list(_pool(threads).map(lambda call: function(*call), calls))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)
+def _pool(cores: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)  # is on in every new thread
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from cbnlib.checks import check_finite, check_grid
-from cbnlib.spectra import Spectrum, spectrum_of_blocks
+from cbnlib.checks import check_grid
+from cbnlib.spectra import Spectrum, filter_spectrum
 
 
 @torch.no_grad()
-def conv_spectrum(conv: nn.Conv1d | nn.Conv2d, grid: int | Sequence[int]) -> Spectrum:
+def conv_spectrum(
+    conv: nn.Conv1d | nn.Conv2d, grid: int | Sequence[int], *, dtype: torch.dtype | None = None
+) -> Spectrum:
     r"""Singular values per frequency of a PyTorch convolution on a grid.
 
     Circular padding that keeps the grid's size is translation-equivariant and the spectrum is
@@ -23,8 +25,9 @@ def conv_spectrum(conv: nn.Conv1d | nn.Conv2d, grid: int | Sequence[int]) -> Spe
     spectrum is the union of the $g$ blocks'. Dilated filters are exact, too. The bias has no part.
 
     Args:
-        conv: The layer; its own dtype is the precision.
+        conv: The layer.
         grid: Pixels per axis of the signals that it acts on.
+        dtype: Precision of the computation, as in `filter_spectrum`; None for the layer's own.
 
     Returns:
         Spectrum with `g * min(c_out / g, c_in / g)` directions per frequency.
@@ -44,15 +47,11 @@ def conv_spectrum(conv: nn.Conv1d | nn.Conv2d, grid: int | Sequence[int]) -> Spe
     """
     axes = check_grid(grid)
     _check_supported(conv, axes)
-    weight = check_finite("conv.weight", conv.weight.detach())
-    w = weight.new_zeros(*weight.shape[:2], *axes)
-    taps = [
-        slice(None, (k - 1) * d + 1, d)
-        for k, d in zip(conv.kernel_size, conv.dilation, strict=True)
-    ]
-    w[..., *taps] = weight  # type: ignore[index]  # torch declares no unpacked slices
-    blocks = torch.fft.rfftn(w, dim=tuple(range(2, w.ndim)))
-    groups = [spectrum_of_blocks(b, axes).values for b in blocks.chunk(conv.groups)]
+    weight = conv.weight
+    spans = [(k - 1) * d + 1 for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+    w = weight.new_zeros(*weight.shape[:2], *spans)
+    w[..., *(slice(None, None, d) for d in conv.dilation)] = weight  # type: ignore[index]  # torch declares no unpacked slices
+    groups = [filter_spectrum(each, axes, dtype=dtype).values for each in w.chunk(conv.groups)]
     return Spectrum(axes, torch.cat(groups, dim=1).sort(dim=1, descending=True)[0])
 
 

@@ -4,7 +4,7 @@ Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import get_args
 
 import torch
@@ -12,35 +12,33 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cbnlib.checks import check_choice, check_finite
+from cbnlib.engine import Engine
 from cbnlib.loop import History, TrainingLoop
 from cbnlib.model import CNN
+from cbnlib.records.checkpoint import Checkpointer
 from cbnlib.train_config import Loss, TrainConfig
 
 
-class Autograd:
-    """The data term of a network, its gradient by automatic differentiation."""
+class _DataTerm:
+    """The data term of a network over the batches of a data set."""
 
-    def __init__(self, model: CNN, x: Tensor, y: Tensor, loss: Loss) -> None:
-        """Take the network, the data and the kind of loss."""
-        self.model, self.x, self.y = model, x, y
-        self.fit_function = fit_function(loss)
-
-    @property
-    def parameters(self) -> Sequence[Tensor]:
-        """The network's parameters."""
-        return list(self.model.parameters())
+    def __init__(self, model: CNN, x: Tensor, y: Tensor, config: TrainConfig) -> None:
+        self.parameters, self.x, self.y = list(model.parameters()), x, y
+        self.engine = Engine(model, fit_function(config.loss), min(len(x), config.batch_size))
 
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Objective` asks."""
-        output = self.model(self.x[batch])
-        fit = self.fit_function(output, self.y[batch])
-        self.model.zero_grad()
-        fit.backward()
-        return fit.detach(), output.detach()
+        return self.engine.gradients(self.x[batch], self.y[batch])
 
 
 def train(
-    model: CNN, x: Tensor, y: Tensor, config: TrainConfig, *, progress: bool = True
+    model: CNN,
+    x: Tensor,
+    y: Tensor,
+    config: TrainConfig,
+    *,
+    checkpoint: Checkpointer | None = None,
+    observe: Callable[[int, CNN], None] | None = None,
+    progress: bool = True,
 ) -> History:
     r"""Minimise the regularised loss of `model` in place.
 
@@ -54,6 +52,9 @@ def train(
         x: Inputs, shape `[samples, c_in, *grid]`.
         y: Targets, shape of the output; integer labels `[samples]` for cross-entropy.
         config: Ridge, optimiser, schedule, steps and seed.
+        checkpoint: Where to resume from and to save to; the end has the same bits either way.
+        observe: Called with the step and the network before the first step and after every one;
+            it must leave the network alone. A resumed run goes on with the next step.
         progress: Whether to draw a bar with loss, fit, $\lVert\theta\rVert^2/L$ and time left.
 
     Returns:
@@ -65,12 +66,21 @@ def train(
         TrainingDivergedError: If the loss becomes NaN or infinite, or the output a constant.
     """
     _check_data(model, x, y, config.loss)
-    loop = TrainingLoop(Autograd(model, x, y, config.loss), len(x), config)
+    loop = TrainingLoop(_DataTerm(model, x, y, config), len(x), config)
+    resumed = checkpoint is not None and checkpoint.resume(loop, model)
+    if observe is not None and not resumed:
+        observe(0, model)
     with tqdm(
         total=config.steps, disable=not progress, file=sys.stderr, mininterval=0.5, desc="train"
     ) as bar:
+        bar.update(loop.step)
         while not loop.finished:
-            if loop.advance():
+            recorded = loop.advance()
+            if observe is not None:
+                observe(loop.step, model)
+            if checkpoint is not None:
+                checkpoint.after_step(loop)
+            if recorded:
                 bar.set_postfix_str(_summary(loop.history, model.config.depth), refresh=False)
                 bar.update(loop.step - bar.n)
     return loop.history

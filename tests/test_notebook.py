@@ -1,6 +1,8 @@
 """What notebooks share: the profile, and numbers for the prose."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from cbnlib.notebook import check_profile, environment, glue
+from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
+from cbnlib.notebook import check_profile, environment, glue, origins, runs_of
+from cbnlib.records.contents import Provenance
+from cbnlib.records.sealed import RecordError
 
 
 def test_profiles() -> None:
@@ -47,3 +52,53 @@ def test_notebooks_run_without_the_book(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_environment_names_versions() -> None:
     assert environment()["torch"] == torch.__version__
+
+
+NETWORK, TRAINING = CNNConfig(grid=8, width=3, depth=2), TrainConfig(1e-2, 1e-3, 3)
+EXPERIMENTS = [
+    single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING),
+    Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, TRAINING, seeds=(1, 2)),
+]
+
+
+def test_quick_runs_are_live_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "quick", "01_some")
+    assert [run.provenance.source for run in (one, two, three)] == ["live"] * 3
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_paper_runs_come_from_the_record_once_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    first = runs_of(EXPERIMENTS, "paper", "01_some")
+    assert [run.provenance.source for [run, *_] in first] == ["live", "live"]
+    kept, own = tmp_path / "records" / "01_some", tmp_path / "_build" / "runs" / "01_some"
+    kept.parent.mkdir()
+    own.rename(kept)
+    second = runs_of(EXPERIMENTS, "paper", "01_some")
+    assert [run.provenance.source for [run, *_] in second] == ["record", "record"]
+    assert not own.exists()
+    for [before, *_], [after, *_] in zip(first, second, strict=True):
+        assert (before.fit, before.norm) == (after.fit, after.norm)
+    name = EXPERIMENTS[0].folder_name
+    damaged = kept / name / "record" / "arrays.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(RecordError, match=name):
+        runs_of(EXPERIMENTS, "paper", "01_some")
+
+
+def test_origins_counts_networks_and_seconds_of_an_ensemble_once() -> None:
+    [[one], pair] = runs_of(EXPERIMENTS, "quick", "01_some")
+    machine = {"processor": "P", "threads": "1", "torch": "2", "cbnlib": "0"}
+    at = [Provenance("record", f"2026-01-0{day}T00:00:00", 10.0, machine) for day in (3, 1)]
+    recorded = [replace(pair[0], provenance=at[0]), replace(pair[1], provenance=at[0])]
+    table = origins([one, *recorded, replace(one, provenance=at[1])])
+    assert table["origin"].tolist() == ["trained here", "from a record"]
+    assert table["networks"].tolist() == [1, 3]
+    assert table["when"][1] == "2026-01-01 to 2026-01-03"
+    assert table["seconds"][1] == 20

@@ -1,14 +1,24 @@
-"""A run from task to measurement."""
+"""A run from task to measurement, and experiments kept on disk."""
+
+import multiprocessing
+import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from cbnlib import CNN, CNNConfig, TrainConfig, evaluate, run_task
+import cbnlib.runs
+from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
+from cbnlib.experiments import Experiment, TaskSpec, single
+from cbnlib.records.sealed import RecordError
+from cbnlib.runs import RECORD, obtain, run_experiment
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
 NETWORK = CNNConfig(grid=8, width=2, depth=2)
 TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=5, seed=3)
+BUMP = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING)
 
 
 def test_a_run_is_measured_on_all_data() -> None:
@@ -16,6 +26,16 @@ def test_a_run_is_measured_on_all_data() -> None:
     assert run.fit == pytest.approx(evaluate(run.model, TASK.x, TASK.y))
     assert run.norm == pytest.approx(run.history.norm[-1])
     assert run.loss == pytest.approx(run.fit + 0.01 * run.norm)
+
+
+def test_what_is_known_of_the_task() -> None:
+    run = run_task(TASK, NETWORK, TRAINING, progress=False)
+    assert (run.task.name, run.task.samples, run.task.grid) == (TASK.name, 20, (8,))
+    assert run.task.variance == TASK.variance
+    assert run.task.sha256_x == run.task.sha256_y
+    assert run.provenance.source == "live"
+    assert run.provenance.seconds > 0
+    assert (run.spectra, run.activations) == ([], [])
 
 
 def test_the_seed_draws_the_weights() -> None:
@@ -31,3 +51,124 @@ def test_parts_that_do_not_fit() -> None:
         run_task(classify, NETWORK, TRAINING, progress=False)
     with pytest.raises(ValueError, match=r"input must live on grid \(9,\), got \(8,\)"):
         run_task(TASK, CNNConfig(grid=9, width=2, depth=2), TRAINING, progress=False)
+    specs = tuple(TaskSpec("bump", {"n": 8, "seed": seed}) for seed in (0, 1))
+    two = Experiment(specs, NETWORK, TRAINING, (0,))
+    with pytest.raises(ValueError, match="the tasks of an ensemble must have the same inputs"):
+        run_experiment(two, progress=False)
+    labels = single("bump", {"n": 8}, NETWORK, TrainConfig(0.1, 0.1, 1, loss="cross_entropy"))
+    with pytest.raises(ValueError, match="needs loss 'square', got 'cross_entropy'"):
+        run_experiment(labels, progress=False)
+
+
+def test_an_experiment_is_the_run_of_its_task() -> None:
+    (run,) = run_experiment(BUMP, progress=False)
+    short = run_task(TASK, NETWORK, TRAINING, progress=False)
+    for a, b in zip(run.model.parameters(), short.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert (run.history, run.fit, run.norm) == (short.history, short.fit, short.norm)
+    assert [shot.step for shot in run.spectra] == [0, 1, 2, 3, 4, 5]
+    assert len(run.activations) == 2
+
+
+def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
+    options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
+    specs = tuple(TaskSpec("low_pass", o) for o in options)
+    runs = run_experiment(Experiment(specs, NETWORK, TRAINING, (7, 3)), progress=False)
+    ranks = [run.task.name.removeprefix("low-pass of rank ") for run in runs]
+    assert ranks == ["1", "1", "2", "2"]
+    for run, (spec, seed) in zip(runs, [(s, k) for s in specs for k in (7, 3)], strict=True):
+        task = spec.load()
+        assert run.fit == pytest.approx(evaluate(run.model, task.x, task.y))
+        start = CNN(NETWORK, seed=seed).convs[0].weight
+        assert (run.model.convs[0].weight - start).detach().abs().max() < 0.1
+        assert [shot.step for shot in run.spectra] == [0, 5]
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry per training."""
+    calls: list[int] = []
+    original = cbnlib.runs.train
+
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        return original(*args, **options)
+
+    monkeypatch.setattr(cbnlib.runs, "train", counted)
+    return calls
+
+
+def test_finished_experiments_are_not_run_again(tmp_path: Path, trainings: list[int]) -> None:
+    first = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
+    again = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
+    assert len(trainings) == 1
+    assert (first[0].provenance.source, again[0].provenance.source) == ("live", "record")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [RECORD]
+
+
+def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> None:
+    folders = [tmp_path / name for name in ("none", "empty", "full", "later")]
+    for folder in folders[1:]:
+        folder.mkdir()
+    labelled = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING, label="Figure 1")
+    obtain(labelled, records=[], workspace=folders[2], progress=False)
+    (run,) = obtain(BUMP, records=folders, workspace=tmp_path / "work", progress=False)
+    assert run.provenance.source == "record"
+    assert len(trainings) == 1
+    assert not (tmp_path / "work").exists()
+
+
+def test_without_a_record_the_workspace_keeps_one(tmp_path: Path, trainings: list[int]) -> None:
+    for source in ("live", "record"):
+        (run,) = obtain(BUMP, records=[tmp_path / "r"], workspace=tmp_path / "w", progress=False)
+        assert run.provenance.source == source
+    assert (tmp_path / "w" / BUMP.folder_name / RECORD).is_dir()
+    obtain(BUMP, records=[], workspace=None, progress=False)
+    assert len(trainings) == 2
+
+
+def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]) -> None:
+    obtain(BUMP, records=[], workspace=tmp_path, progress=False)
+    own = tmp_path / BUMP.folder_name
+    (own / RECORD / "record.json").write_text("{}")
+    with pytest.raises(RecordError, match=r"record: record\.json: not the bytes"):
+        obtain(BUMP, records=[tmp_path], workspace=tmp_path / "w", progress=False)
+    with pytest.raises(RecordError, match=r"record: record\.json: not the bytes"):
+        obtain(BUMP, records=[], workspace=tmp_path, progress=False)
+    shutil.rmtree(own / RECORD)
+    (own / RECORD).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RecordError, match="no folder that can be read"):
+        obtain(BUMP, records=[], workspace=tmp_path, progress=False)
+    assert len(trainings) == 1
+
+
+def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
+    obtain(BUMP, records=[], workspace=tmp_path, progress=False)
+    other = single("bump", {"n": 8, "samples": 21}, NETWORK, TRAINING)
+    (tmp_path / BUMP.folder_name).rename(tmp_path / other.folder_name)
+    with pytest.raises(RecordError, match=f"a record of experiment {BUMP.digest()}, not of"):
+        obtain(other, records=[tmp_path], workspace=None, progress=False)
+
+
+def test_a_failed_run_leaves_no_record(tmp_path: Path) -> None:
+    wild = single("bump", {"n": 8}, NETWORK, TrainConfig(0.0, 1e9, 9, optimizer="sgd"))
+    with pytest.raises(TrainingDivergedError):
+        run_experiment(wild, folder=tmp_path, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def _run_and_tell(folder: Path, answers: Any) -> None:
+    torch.set_num_threads(1)
+    answers.put(run_experiment(BUMP, folder=folder, progress=False)[0].provenance.source)
+
+
+def test_two_processes_train_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    workers = [context.Process(target=_run_and_tell, args=(tmp_path, answers)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    sources = sorted(answers.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join(timeout=60)
+    assert sources == ["live", "record"]

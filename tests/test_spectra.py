@@ -1,5 +1,10 @@
 """Spectra against the SVD of dense operators and data matrices, float64."""
 
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +14,7 @@ from model_cases import LAYERS, random_layer, random_network
 from oracles import dense_matrix, dense_matrix_of, rng
 from torch import Tensor, nn
 
+import cbnlib.spectra
 from cbnlib import (
     Spectrum,
     activation_spectra,
@@ -17,6 +23,7 @@ from cbnlib import (
     layer_spectrum,
     weight_spectra,
 )
+from cbnlib.spectra import filter_spectrum, layer_spectra, weight_spectra_over_time
 
 CHANNELS = [(1, 1), (2, 3), (4, 2)]
 
@@ -166,3 +173,153 @@ def test_bad_input() -> None:
         model.convs[1].weight[0, 0, 0] = float("nan")
     with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN"):
         layer_spectrum(model.convs[1])
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+FILTERS = [((9,), (9,)), ((40,), (36,)), ((10, 9), (3, 3)), ((9, 10), (9, 10)), ((8, 8), (2, 7))]
+
+
+@pytest.mark.parametrize("channels", [(20, 12), (5, 16), (1, 1)], ids=str)
+@pytest.mark.parametrize(("grid", "window"), FILTERS, ids=str)
+@pytest.mark.usefixtures("threads")
+def test_filter_spectrum_is_the_svd_of_the_whole_fft(
+    grid: tuple[int, ...], window: tuple[int, ...], channels: tuple[int, int]
+) -> None:
+    """The published method's NumPy form, in float64; with and without the pool, FFT and sums."""
+    w = torch.randn(*channels, *window, dtype=torch.float64, generator=rng())
+    blocks = np.fft.fftn(w.numpy(), grid, axes=range(2, w.ndim)).transpose(*range(2, w.ndim), 0, 1)
+    freqs = frequencies(grid)
+    at_modes = blocks[tuple(freqs.omega[freqs.modes].T.numpy())]
+    expected = torch.from_numpy(np.linalg.svd(at_modes, compute_uv=False))
+    largest = float(expected.max())
+    for dtype, error in [(torch.float64, 1e-12), (torch.float32, 1e-5)]:
+        for given in (filter_spectrum(w, grid, dtype=dtype), filter_spectrum(w.to(dtype), grid)):
+            assert given.values.dtype == dtype
+            difference = (given.values.double() - expected).abs().max()
+            assert float(difference) < error * largest
+
+
+def test_precision_is_that_of_the_whole_computation() -> None:
+    model = random_network(grid=(6, 5)).float()
+    double = weight_spectra(model.double())
+    for spectrum, expected in zip(
+        weight_spectra(model.float(), dtype=torch.float64), double, strict=True
+    ):
+        torch.testing.assert_close(spectrum.values, expected.values, rtol=0, atol=1e-13)
+    assert model.convs[0].weight.dtype == torch.float32
+    assert layer_spectrum(model.convs[0]).values.dtype == torch.float32
+    single = layer_spectrum(model.double().convs[0], dtype=torch.float32)
+    torch.testing.assert_close(single.values, double[0].values.float(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("threads")
+def test_many_layers_at_once_are_each_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [random_network(seed, grid=(6, 5), width=20, depth=5) for seed in range(3)]
+    models[0].convs[1].float()
+    layers = [conv for model in models for conv in model.convs]
+    alone = [torch.linalg.svdvals(_per_mode(layer)) for layer in layers]
+    half_spectrum = 16 * 20 * 20 * 6 * 3
+    for group in (cbnlib.spectra._GROUP_BYTES, 2 * half_spectrum, 1):
+        monkeypatch.setattr(cbnlib.spectra, "_GROUP_BYTES", group)
+        for spectrum, expected in zip(layer_spectra(layers), alone, strict=True):
+            torch.testing.assert_close(spectrum.values, expected)
+            assert not spectrum.values.requires_grad
+    assert layer_spectra([]) == []
+
+
+def _per_mode(layer: Any) -> Tensor:
+    return layer.blocks().detach().flatten(2).permute(2, 0, 1)[frequencies(layer.grid).modes]
+
+
+def test_weight_spectra_over_time_stacks_those_of_each_time() -> None:
+    models = [random_network(seed, grid=(6,), depth=4) for seed in range(5)]
+    stacked = weight_spectra_over_time(models)
+    assert [tuple(values.shape) for values in stacked] == [(5, 4, 1), (5, 4, 3), (5, 4, 3)] + [
+        (5, 4, 1)
+    ]
+    for time_, model in enumerate(models):
+        for values, spectrum in zip(stacked, weight_spectra(model), strict=True):
+            torch.testing.assert_close(values[time_], spectrum.values)
+    assert weight_spectra_over_time(models, dtype=torch.float32)[0].dtype == torch.float32
+    for bad in ([], [models[0], random_network(grid=(8,))]):
+        with pytest.raises(ValueError, match="at least one network, and all of the same config"):
+            weight_spectra_over_time(bad)
+
+
+def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer with 44 MiB of half spectrum, by FFT and by sums; the SVD itself is left out."""
+    sizes = []
+
+    def svdvals(blocks: Tensor) -> Tensor:
+        sizes.append(blocks.numel() * blocks.element_size())
+        return blocks[:, :, 0].abs()
+
+    monkeypatch.setattr(torch.linalg, "svdvals", svdvals)
+    modes = len(frequencies((24, 24)).modes)
+    for window in (24, 3):
+        sizes.clear()
+        w = torch.randn(96, 96, window, window, dtype=torch.float64, generator=rng())
+        assert filter_spectrum(w, (24, 24)).values.shape == (modes, 96)
+        assert max(sizes) <= 4 * 2**20
+        assert sum(sizes) == 16 * 96 * 96 * modes
+
+
+@pytest.mark.usefixtures("threads")
+def test_the_number_of_threads_stays(threads: int) -> None:
+    filter_spectrum(torch.randn(16, 16, 12, 12, generator=rng()), (12, 12))
+    in_new_thread = []
+    other = threading.Thread(target=lambda: in_new_thread.append(_threads_after_work()))
+    other.start()
+    other.join()
+    assert [torch.get_num_threads(), *in_new_thread] == [threads, threads]
+
+
+def _threads_after_work() -> int:
+    torch.ones(10).sum()
+    return torch.get_num_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_the_pool_works_in_a_forked_process() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert cbnlib.spectra._on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
+        child = os.fork()
+        if child == 0:
+            os._exit(cbnlib.spectra._on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
+    finally:
+        torch.set_num_threads(before)
+    end = time.monotonic() + 10
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+
+
+def test_bad_filters() -> None:
+    w = torch.ones(2, 2, 3)
+    with pytest.raises(ValueError, match=r"window \(3,\) does not fit the grid \(2,\)"):
+        filter_spectrum(w, 2)
+    with pytest.raises(ValueError, match=r"window \(3,\) does not fit the grid \(4, 4\)"):
+        filter_spectrum(w, (4, 4))
+    with pytest.raises(ValueError, match=r"must be torch.float32 or torch.float64, got .*float16"):
+        filter_spectrum(w, 4, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"must be torch.float32 or torch.float64, got .*int64"):
+        filter_spectrum(w.long(), 4)
+    with pytest.raises(ValueError, match=r"must be .* got torch.bfloat16"):
+        weight_spectra(random_network(grid=(6,)).bfloat16())
+    for window in (3, 40):  # sums, FFT
+        holed = torch.ones(20, 20, window)
+        holed[1, 1, 1] = float("inf")
+        with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN or infinite"):
+            filter_spectrum(holed, 41)

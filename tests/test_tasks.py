@@ -11,7 +11,16 @@ import pooch
 import pytest
 import torch
 
-from cbnlib.tasks import bump, digits, load_task, low_pass, mnist, mnist_files
+from cbnlib.tasks import (
+    bump,
+    digits,
+    filtered_noise,
+    load_task,
+    low_pass,
+    mnist,
+    mnist_files,
+    reshaped_bump,
+)
 from cbnlib.tasks.mnist_files import MD5, read_idx
 
 
@@ -50,6 +59,33 @@ def test_low_pass_is_its_projector(relu: bool) -> None:
             y[:, channel] += np.fft.ifft2(x_hat * kept).real
     np.testing.assert_allclose(task.y, np.maximum(y, 0) if relu else y, atol=1e-6)
     assert torch.equal(task.x, low_pass([[(0, 0)]] * 2, (4, 4), samples=3, seed=1).x)
+
+
+def test_reshaped_bump_keeps_place_and_scale() -> None:
+    narrow = bump(16, 20, sharpness=9.0, seed=2)
+    task = reshaped_bump(16, 20, sharpness=2.0, target_sharpness=9.0, scale=0.5, seed=2)
+    assert torch.equal(task.x, bump(16, 20, sharpness=2.0, seed=2).x)
+    torch.testing.assert_close(task.y, 0.5 * narrow.y)
+    unit = reshaped_bump(16, 20, target_sharpness=9.0, scale=3.0, unit_energy=True, seed=2)
+    energy = unit.y.var(dim=2, unbiased=False).sum(dim=1).mean() * 16
+    assert float(energy) == pytest.approx(9.0, rel=1e-5)
+    with pytest.raises(ValueError, match=r"scale must be finite and > 0, got 0.0"):
+        reshaped_bump(scale=0.0)
+
+
+def test_filtered_noise_is_white_and_its_target_the_filter() -> None:
+    gains = [2.0, 1.0, 0.5, 0.0]
+    task = filtered_noise(gains, 7, samples=9, seed=3)
+    x = task.x[:, 0].double()
+    torch.testing.assert_close(x.T @ x / 9, torch.eye(7).double(), rtol=0, atol=1e-5)
+    expected = np.fft.irfft(np.fft.rfft(x.numpy()) * gains, n=7)
+    np.testing.assert_allclose(task.y[:, 0], expected, atol=1e-5)
+    with pytest.raises(ValueError, match="7 pixels need 4 gains, got 3"):
+        filtered_noise(gains[:3], 7)
+    with pytest.raises(ValueError, match="samples must be an integer >= 7, got 6"):
+        filtered_noise(gains, 7, samples=6)
+    with pytest.raises(ValueError, match="gains: 1 of 4 entries"):
+        filtered_noise([*gains[:3], float("nan")], 7)
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -166,7 +202,7 @@ def test_download_is_checked_and_cached(
     [
         (
             lambda: load_task("cifar"),
-            "unknown task 'cifar'; allowed: bump, digits, low_pass, mnist",
+            "unknown task 'cifar'; allowed: bump, digits, filtered_noise, low_pass",
         ),
         (lambda: low_pass([[1]], 8), "frequency .*1.* without its negative"),
         (lambda: low_pass([[0]], 8, samples=0), "samples must be an integer >= 1, got 0"),

@@ -15,10 +15,11 @@ from tools.project import Project
 def execution_digest(project: Project, source: Path, parameters: Mapping[str, Parameter]) -> str:
     """Hash everything an execution depends on.
 
-    That is the notebook, its parameters, Python's minor version, the pinned versions of the
-    packages and, for a notebook that imports `cbnlib`, all of `cbnlib`.
+    That is the notebook, its records, its parameters, Python's minor version, the pinned versions
+    of the packages and, for a notebook that imports `cbnlib`, all of `cbnlib`.
     """
     files = [source, project.root / "constraints.txt"]
+    files += (path for path in project.records(source).rglob("*") if path.is_file())
     if imports(read_source(source), "cbnlib"):
         files += (project.root / "cbnlib").rglob("*.py")
     facts = {"parameters": dict(parameters), "python": list(sys.version_info[:2])}

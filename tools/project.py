@@ -59,6 +59,10 @@ class Project:
         """The executed notebooks of a profile."""
         return self.build / "executed" / profile
 
+    def records(self, source: Path) -> Path:
+        """The committed results of long runs that a notebook draws."""
+        return self.root / "records" / source.stem
+
     def sources(self, names: Sequence[str] = ()) -> list[Path]:
         """The `.md` notebooks, or those that `names` pick by stem or by number.
 

@@ -4,18 +4,31 @@ from collections.abc import Callable
 
 from cbnlib.checks import check_choice
 from cbnlib.tasks.base import Task
-from cbnlib.tasks.bump import bump
+from cbnlib.tasks.bump import bump, reshaped_bump
 from cbnlib.tasks.digits import digits
+from cbnlib.tasks.filtered_noise import filtered_noise
 from cbnlib.tasks.low_pass import low_pass
 from cbnlib.tasks.mnist import mnist
 
-__all__ = ["TASKS", "Task", "bump", "digits", "load_task", "low_pass", "mnist"]
+__all__ = [
+    "TASKS",
+    "Task",
+    "bump",
+    "digits",
+    "filtered_noise",
+    "load_task",
+    "low_pass",
+    "mnist",
+    "reshaped_bump",
+]
 
 TASKS: dict[str, Callable[..., Task]] = {
     "bump": bump,
     "digits": digits,
+    "filtered_noise": filtered_noise,
     "low_pass": low_pass,
     "mnist": mnist,
+    "reshaped_bump": reshaped_bump,
 }
 """Every task by name."""
 

@@ -37,3 +37,43 @@ def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int =
     angle = 2 * math.pi * (torch.arange(n) - position) / n
     x = torch.exp(sharpness * (torch.cos(angle) - 1)).unsqueeze(1)
     return Task("bump autoencoder", x, x)
+
+
+def reshaped_bump(
+    n: int = 16,
+    samples: int = 512,
+    *,
+    sharpness: float = 4.0,
+    target_sharpness: float = 4.0,
+    scale: float = 1.0,
+    unit_energy: bool = False,
+    seed: int = 0,
+) -> Task:
+    r"""Map a bump to a bump of another shape at the same place.
+
+    Args:
+        n: Pixels on the circle.
+        samples: Number of bumps.
+        sharpness: $\kappa$ of the inputs, as in `bump`.
+        target_sharpness: $\kappa$ of the targets.
+        scale: Factor of the targets.
+        unit_energy: Whether the targets are divided by the root of their mean energy around the
+            mean over pixels, before the factor.
+        seed: Of the positions.
+
+    Raises:
+        ValueError: As for `bump`, or if the scale is not positive.
+
+    Example:
+        >>> task = reshaped_bump(16, samples=3, target_sharpness=1.0, unit_energy=True)
+        >>> energy = (task.y - task.y.mean(dim=2, keepdim=True)).square().sum(dim=2).mean()
+        >>> round(float(energy), 4)
+        1.0
+    """
+    check_positive("scale", scale)
+    x = bump(n, samples, sharpness=sharpness, seed=seed).x
+    y = bump(n, samples, sharpness=target_sharpness, seed=seed).x
+    if unit_energy:
+        around_mean = y - y.mean(dim=2, keepdim=True)
+        y = y / around_mean.square().sum(dim=(1, 2)).mean().sqrt()
+    return Task("reshaped bump", x, scale * y)

@@ -1,0 +1,152 @@
+"""The same work done in different ways, each as a function to be called again and again."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cbnlib import CNN, CNNConfig
+from cbnlib.engine import Engine
+from cbnlib.spectra import filter_spectrum
+from cbnlib.training import fit_function
+
+Step = Callable[[], object]
+RATE = 1e-6
+"""Learning rate: small, so that repeating a step does not lead anywhere."""
+
+
+@dataclass(frozen=True)
+class StepCase:
+    """The size of a training step: an autoencoder on an n × n grid, square loss, Adam."""
+
+    n: int
+    width: int
+    depth: int
+    batch: int = 64
+
+    def facts(self) -> dict[str, int]:
+        """As JSON."""
+        return asdict(self)
+
+    def config(self, **changes: str) -> CNNConfig:
+        """The network."""
+        grid = (self.n, self.n)
+        return CNNConfig(grid, self.width, self.depth, **changes)  # type: ignore[arg-type]
+
+    def data(self) -> Tensor:
+        """Inputs, which are the targets, too."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(self.batch, 1, self.n, self.n, generator=generator)
+
+
+def engine_step(case: StepCase) -> Step:
+    """The library: its engine, filters in Fourier coordinates."""
+    model = CNN(case.config(parametrization="spectral"), seed=0)
+    engine, x = Engine(model, fit_function("square"), case.batch), case.data()
+    optimizer = _adam(model)
+
+    def step() -> None:
+        engine.gradients(x, x)
+        optimizer.step()
+
+    return step
+
+
+def engine_in_pixels_step(case: StepCase) -> Step:
+    """The library's engine with filters in pixels, which it must transform in every step."""
+    model = CNN(case.config(), seed=0)
+    engine, x = Engine(model, fit_function("square"), case.batch), case.data()
+    optimizer = _adam(model)
+
+    def step() -> None:
+        engine.gradients(x, x)
+        optimizer.step()
+
+    return step
+
+
+def plain_step(case: StepCase) -> Step:
+    """Plain `torch.fft` layers (rfftn, einsum, irfftn) with automatic differentiation."""
+    return _autograd_step(CNN(case.config(), seed=0), case)
+
+
+def conv2d_step(case: StepCase) -> Step:
+    """`torch.nn.Conv2d` with circular padding and filters as large as the grid."""
+    layers: list[nn.Module] = []
+    widths = [1, *[case.width] * (case.depth - 1), 1]
+    for c_in, c_out in pairwise(widths):
+        layers += [
+            nn.Conv2d(c_in, c_out, case.n, padding="same", padding_mode="circular"),
+            nn.ReLU(inplace=True),
+        ]
+    return _autograd_step(nn.Sequential(*layers[:-1]), case)
+
+
+def _autograd_step(model: nn.Module, case: StepCase) -> Step:
+    x, optimizer, fit = case.data(), _adam(model), fit_function("square")
+
+    def step() -> None:
+        loss = fit(model(x), x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _adam(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
+
+
+STEPS: dict[str, Callable[[StepCase], Step]] = {
+    "engine": engine_step,
+    "engine, filters in pixels": engine_in_pixels_step,
+    "plain torch.fft": plain_step,
+    "nn.Conv2d": conv2d_step,
+}
+
+
+@dataclass(frozen=True)
+class SpectraCase:
+    """A layer whose singular values are wanted: n × n grid, c × c channels, k × k filter."""
+
+    n: int
+    channels: int
+    filter: int
+    dtype: str
+
+    def facts(self) -> dict[str, int | str]:
+        """As JSON."""
+        return asdict(self)
+
+    def weight(self) -> np.ndarray:
+        """The filter, shape `[k, k, c, c]`, as the NumPy form takes it."""
+        rng = np.random.default_rng(0)
+        shape = (self.filter, self.filter, self.channels, self.channels)
+        return rng.standard_normal(shape).astype(self.dtype)
+
+
+def numpy_spectra(case: SpectraCase) -> Callable[[], np.ndarray]:
+    """The published method's NumPy form (Sedghi, Gupta and Long, ICLR 2019)."""
+    w, grid = case.weight(), (case.n, case.n)
+    return lambda: np.linalg.svd(np.fft.fft2(w, grid, axes=[0, 1]), compute_uv=False)
+
+
+def library_spectra(case: SpectraCase) -> Callable[[], Tensor]:
+    """The library."""
+    w = torch.from_numpy(case.weight()).permute(2, 3, 0, 1).contiguous()
+    return lambda: filter_spectrum(w, (case.n, case.n)).values
+
+
+def spectra_error(case: SpectraCase) -> float:
+    """Largest error of the library's values, in units of the largest singular value."""
+    w, grid = case.weight(), (case.n, case.n)
+    double = np.fft.fft2(w.astype(np.float64), grid, axes=[0, 1])
+    exact = np.linalg.svd(double, compute_uv=False)
+    w_torch = torch.from_numpy(w).permute(2, 3, 0, 1).contiguous()
+    found = filter_spectrum(w_torch, grid).operator_values().double().numpy()
+    every = np.sort(exact.ravel())[::-1]
+    return float(np.abs(found - every).max() / every[0])

@@ -1,0 +1,207 @@
+"""What a record must look like, so that nothing is built from one that does not."""
+
+import math
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any
+
+import numpy as np
+import torch
+
+from cbnlib.experiments import Experiment
+from cbnlib.layers import CircularConv
+from cbnlib.model import CNN, CNNConfig
+from cbnlib.records.contents import EXAMPLES
+
+Arrays = dict[str, np.ndarray]
+Expected = dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
+"""Allowed dtypes and shape by name."""
+
+_SCHEMA: dict[Any, Any] = {
+    "kind": str,
+    "format": int,
+    "digest": str,
+    "label": str,
+    "experiment": dict,
+    "provenance": {"finished": str, "seconds": float, "environment": {str: str}},
+    "tasks": [
+        {
+            "name": str,
+            "samples": int,
+            "grid": [int],
+            "variance": (float, NoneType),
+            "loss": str,
+            "sha256_x": str,
+            "sha256_y": str,
+        }
+    ],
+    "networks": [
+        {
+            "fit": float,
+            "norm": float,
+            "history": {"step": [int], "loss": [float], "fit": [float], "norm": [float]},
+            "snapshots": [int],
+            "layers": [{"form": str, "norm": float, "discarded": float}],
+        }
+    ],
+}
+
+
+def is_filter(name: str) -> bool:
+    """Whether a parameter's name is that of a convolution's weight."""
+    return name.startswith("convs.") and name.endswith(".weight")
+
+
+def _check_schema(value: object, schema: object, where: str) -> None:
+    """Check that a JSON value has exactly the keys and kinds of values that it should have.
+
+    A schema is a type, a tuple of types, a list with the schema of the entries, or a dict with the
+    schemas by key, where the key `str` stands for any.
+    """
+    if isinstance(schema, list):
+        _check_schema(value, list, where)
+        assert isinstance(value, list)
+        for i, entry in enumerate(value):
+            _check_schema(entry, schema[0], f"{where}[{i}]")
+    elif isinstance(schema, dict):
+        _check_schema(value, dict, where)
+        assert isinstance(value, dict)
+        if str not in schema and value.keys() != schema.keys():
+            raise ValueError(f"{where} must have the keys {sorted(schema)}, got {sorted(value)}")
+        for key, entry in value.items():
+            _check_schema(entry, schema.get(key, schema.get(str)), f"{where}.{key}")
+    else:
+        types = schema if isinstance(schema, tuple) else (schema,)
+        # A whole number may stand for a float; True and False are no numbers.
+        allowed = (*types, int) if float in types else types
+        if isinstance(value, bool) or not isinstance(value, allowed):
+            names = " or ".join(kind.__name__ for kind in types)
+            raise ValueError(f"{where} must be {names}, got {type(value).__name__}")
+
+
+def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
+    """Check what `record.json` holds: keys and kinds of values, and the numbers' plausibility.
+
+    Raises:
+        ValueError: If something is missing, unknown, or does not fit the experiment.
+    """
+    _check_schema(document, _SCHEMA, "record")
+    network, training = experiment.network, experiment.training
+    tasks, networks = document["tasks"], document["networks"]
+    if len(tasks) != len(experiment.tasks) or len(networks) != len(experiment.members):
+        raise ValueError(f"{len(tasks)} tasks and {len(networks)} networks, not the experiment's")
+    for task in tasks:
+        if tuple(task["grid"]) != network.grid or task["loss"] != training.loss:
+            raise ValueError(f"the task {task['name']!r} does not fit the network or the training")
+        if task["samples"] < 1:
+            raise ValueError(f"the task {task['name']!r} has {task['samples']} samples")
+    layers = network.depth - (network.head == "pooling")
+    for entry in networks:
+        history = entry["history"]
+        if {len(column) for column in history.values()} != {len(history["step"])}:
+            raise ValueError("the columns of a history differ in length")
+        _check_steps("history", [0, *history["step"]], training.steps)
+        _check_steps("snapshots", [-1, *entry["snapshots"]], training.steps)
+        if not entry["snapshots"] or len(entry["layers"]) != layers:
+            raise ValueError(f"{len(entry['layers'])} layers, or no snapshot of their spectra")
+        for layer in entry["layers"]:
+            if layer["form"] not in ("factors", "dense"):
+                raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
+            if not 0 <= layer["discarded"] <= layer["norm"]:
+                raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
+
+
+def _check_steps(name: str, steps: list[int], last: int) -> None:
+    if sorted(set(steps)) != steps or steps[-1] > last:
+        raise ValueError(f"the steps of the {name} do not grow, or exceed {last}")
+
+
+def _skeleton(network: CNNConfig) -> CNN:
+    """The network without memory for its weights: names and shapes."""
+    with torch.device("meta"):
+        return CNN(network, seed=0)
+
+
+def _expected(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -> Expected:
+    """The arrays that there must be; only how many directions were kept is read from them."""
+    expected: Expected = {}
+    for t, task in enumerate(document["tasks"]):
+        expected |= _expected_examples(t, task, experiment.network, arrays)
+    skeleton = _skeleton(experiment.network)
+    for i, entry in enumerate(document["networks"]):
+        for name, parameter in skeleton.named_parameters():
+            if not is_filter(name):
+                expected[f"{i}.{name}"] = (("float32",), tuple(parameter.shape))
+        samples = document["tasks"][i // len(experiment.seeds)]["samples"]
+        for layer, conv in enumerate(skeleton.convs):
+            modes, snapshots = _count_modes(conv.grid), len(entry["snapshots"])
+            spectra = (snapshots, modes, min(conv.c_in, conv.c_out))
+            activations = (modes, min(samples, conv.c_out))
+            expected[f"{i}.spectra.{layer}"] = (("float16", "float32"), spectra)
+            expected[f"{i}.activations.{layer}"] = (("float32",), activations)
+            form = entry["layers"][layer]["form"]
+            expected |= _expected_filter(f"{i}.convs.{layer}", form, conv, arrays)
+    return expected
+
+
+def _expected_examples(
+    t: int, task: Mapping[str, Any], network: CNNConfig, arrays: Arrays
+) -> Expected:
+    count, grid = min(EXAMPLES, task["samples"]), tuple(task["grid"])
+    inputs = (count, network.c_in, *grid)
+    outputs = (count, network.c_out, *(() if network.head == "pooling" else grid))
+    expected: Expected = {f"examples.{t}.x": (("float32",), inputs)}
+    if task["loss"] == "cross_entropy":
+        expected[f"examples.{t}.y"] = (("int64",), (count,))
+    elif inputs != outputs or f"examples.{t}.y" in arrays:
+        expected[f"examples.{t}.y"] = (("float32",), outputs)
+    return expected
+
+
+def _expected_filter(prefix: str, form: str, conv: CircularConv, arrays: Arrays) -> Expected:
+    if form == "dense":
+        return {f"{prefix}.weight": (("float32",), tuple(conv.weight.shape))}
+    kept = arrays[f"{prefix}.mode"].size if f"{prefix}.mode" in arrays else 0
+    return {
+        f"{prefix}.mode": (("int32",), (kept,)),
+        f"{prefix}.left": (("float32",), (kept, conv.c_out, 2)),
+        f"{prefix}.right": (("float32",), (kept, conv.c_in, 2)),
+    }
+
+
+def _count_modes(grid: tuple[int, ...]) -> int:
+    """As many as `frequencies(grid).modes`, without making them."""
+    self_conjugate = math.prod(2 if n % 2 == 0 else 1 for n in grid)
+    return (math.prod(grid) + self_conjugate) // 2
+
+
+def check_arrays(arrays: Arrays, document: Mapping[str, Any], experiment: Experiment) -> None:
+    """Check names, dtypes, shapes and values of a record's arrays.
+
+    Raises:
+        ValueError: If one is missing, unknown, or not what the document and the experiment say.
+    """
+    expected = _expected(document, experiment, arrays)
+    for name in sorted(expected.keys() - arrays.keys()):
+        raise ValueError(f"array {name!r} is missing")
+    for name in sorted(arrays.keys() - expected.keys()):
+        raise ValueError(f"unknown array {name!r}")
+    for name, (dtypes, shape) in expected.items():
+        array = arrays[name]
+        if array.dtype.name not in dtypes or array.shape != shape:
+            raise ValueError(
+                f"array {name!r} has dtype {array.dtype} and shape {array.shape}, "
+                f"expected {' or '.join(dtypes)} and {shape}"
+            )
+    check_numbers(arrays)
+
+
+def check_numbers(arrays: Arrays) -> None:
+    """Check that no array holds NaN or infinity.
+
+    Raises:
+        ValueError: If one does.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"array {name!r} holds NaN or infinity")

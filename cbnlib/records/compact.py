@@ -1,0 +1,116 @@
+r"""Convolutions in the form that takes less room.
+
+A bottlenecked layer keeps few singular directions at few frequencies. Their factors take less room
+than the filter, and what is left out is bounded and recorded.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cbnlib.checks import check_positive
+from cbnlib.frequencies import frequencies
+from cbnlib.layers import CircularConv
+
+BUDGET = 1e-8
+r"""Share of $\lVert W\rVert_F^2$ that may be left out; outputs then agree to about 1e-4."""
+
+
+@dataclass(frozen=True, eq=False)
+class CompactLayer:
+    r"""A convolution's weight without its bias.
+
+    Attributes:
+        form: `factors` or `dense`.
+        arrays: For `dense`, `weight`: the parameter. For `factors`, with K kept singular
+            directions $\sigma uv^*$, `mode`: where each stands among the stored frequencies, int32,
+            shape `[K]`; `left`: $\sigma u$, `[K, c_out, 2]`; `right`: $\bar v$, `[K, c_in, 2]`,
+            real and imaginary parts. All weights are float32.
+        norm: $\lVert W\rVert_F^2$ of the layer that was compacted.
+        discarded: The part of it that the kept directions lack; 0 for `dense`.
+    """
+
+    form: Literal["factors", "dense"]
+    arrays: dict[str, Tensor]
+    norm: float
+    discarded: float
+
+
+@torch.no_grad()
+def compact(layer: CircularConv, *, budget: float = BUDGET) -> CompactLayer:
+    r"""Take the smaller of a layer's two forms.
+
+    For the factors, singular directions of the whole layer are left out, smallest first, while
+    their squares, counted with multiplicity, sum to at most `budget` times $\lVert W\rVert_F^2$ and
+    each is at most `budget ** 0.5` times the largest one. Layers with a window smaller than the
+    grid stay dense.
+
+    Args:
+        layer: A convolution in either parametrisation.
+        budget: The share that may be left out.
+
+    Raises:
+        ValueError: If the budget is negative or not finite.
+    """
+    check_positive("budget", budget, zero=True)
+    weight = layer.weight.detach()
+    norm = float(weight.double().square().sum())
+    dense = CompactLayer("dense", {"weight": weight.float().clone()}, norm, 0.0)
+    if layer.window != layer.grid:
+        return dense
+    factors = _factors(layer, norm, budget)
+    return factors if _size(factors) < _size(dense) else dense
+
+
+def expand(compacted: CompactLayer, layer: CircularConv) -> None:
+    """Set the weight of a layer of the same config to the compacted one's."""
+    arrays = compacted.arrays
+    with torch.no_grad():
+        if compacted.form == "dense":
+            layer.weight.copy_(arrays["weight"])
+            return
+    left, right = (torch.view_as_complex(arrays[k].double()) for k in ("left", "right"))
+    freqs = frequencies(layer.grid)
+    stored = left.new_zeros(len(freqs.omega), layer.c_out, layer.c_in)
+    directions = torch.einsum("ko,ki->koi", left, right)
+    stored.index_add_(0, arrays["mode"].long(), directions)
+    others, representatives = _conjugates(layer.grid)
+    stored[others] = stored[representatives].conj()
+    half_grid = (*layer.grid[:-1], layer.grid[-1] // 2 + 1)
+    blocks = stored.permute(1, 2, 0).unflatten(-1, half_grid)
+    layer.set_blocks(blocks.to(layer.blocks().dtype))
+
+
+def _factors(layer: CircularConv, norm: float, budget: float) -> CompactLayer:
+    freqs = frequencies(layer.grid)
+    blocks = layer.blocks().flatten(2).permute(2, 0, 1)[freqs.modes]
+    u, s, vh = torch.linalg.svd(blocks.to(torch.complex128), full_matrices=False)
+    squares = s.square() * freqs.multiplicity[freqs.modes].unsqueeze(1)
+    order = s.flatten().argsort()
+    left_out = squares.flatten()[order].cumsum(0) <= budget * norm
+    left_out &= s.flatten()[order] <= budget**0.5 * s.max()
+    kept = torch.ones_like(squares, dtype=torch.bool)
+    kept.view(-1)[order[left_out]] = False
+    row, direction = kept.nonzero(as_tuple=True)
+    left = (u * s.unsqueeze(1))[row, :, direction]
+    arrays = {
+        "mode": freqs.modes[row].to(torch.int32),
+        "left": torch.view_as_real(left).float(),
+        "right": torch.view_as_real(vh[row, direction].resolve_conj()).float(),
+    }
+    return CompactLayer("factors", arrays, norm, float(squares[~kept].sum()))
+
+
+def _conjugates(grid: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The stored frequencies that are no modes, and where their negatives stand."""
+    freqs = frequencies(grid)
+    strides = torch.tensor([grid[-1] // 2 + 1, 1][-len(grid) :])
+    others = (freqs.multiplicity == 0).nonzero().squeeze(1)
+    negatives = (-freqs.omega[others]) % torch.tensor(grid)
+    return others, (negatives * strides).sum(dim=1)
+
+
+def _size(compacted: CompactLayer) -> int:
+    return sum(array.nbytes for array in compacted.arrays.values())

@@ -1,0 +1,183 @@
+"""What is known of a finished run, whether it was just trained or comes from a record."""
+
+import datetime
+import functools
+import hashlib
+import platform
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import cbnlib
+from cbnlib.loop import History
+from cbnlib.model import CNN, CNNConfig
+from cbnlib.spectra import Spectrum
+from cbnlib.tasks.base import Task
+from cbnlib.train_config import Loss, TrainConfig
+
+EXAMPLES = 64
+"""How many samples a record keeps."""
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What is kept of a task when its data are not.
+
+    Attributes:
+        name: What it is called in tables and titles.
+        samples: Size of the data set.
+        grid: Pixels per axis.
+        variance: As `Task.variance`; None for labels, which have none.
+        loss: The data term that fits the targets.
+        sha256_x: Digest of the inputs' bytes.
+        sha256_y: Digest of the targets' bytes.
+    """
+
+    name: str
+    samples: int
+    grid: tuple[int, ...]
+    variance: float | None
+    loss: Loss
+    sha256_x: str
+    sha256_y: str
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskFacts":
+        """The facts of a task."""
+        return cls(
+            name=task.name,
+            samples=len(task.x),
+            grid=task.grid,
+            variance=task.variance if task.y.is_floating_point() else None,
+            loss=task.loss,
+            sha256_x=_sha256(task.x),
+            sha256_y=_sha256(task.y),
+        )
+
+
+def _sha256(values: Tensor) -> str:
+    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run comes from.
+
+    Attributes:
+        source: `live` if this process finished it, `record` if it was read.
+        finished: When, in UTC, as ISO 8601.
+        seconds: Time spent training, over all processes that took part.
+        environment: Versions, processor, machine, threads, and the commit, if there is one.
+    """
+
+    source: Literal["live", "record"]
+    finished: str
+    seconds: float
+    environment: dict[str, str]
+
+    @classmethod
+    def now(cls, seconds: float) -> "Provenance":
+        """That of a run that this process finished just now."""
+        finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return cls("live", finished, seconds, environment())
+
+
+@dataclass(frozen=True, eq=False)
+class SpectraSnapshot:
+    """The weight spectra at one step.
+
+    Attributes:
+        step: Gradient steps taken.
+        layers: One spectrum per convolution, first layer first.
+    """
+
+    step: int
+    layers: list[Spectrum]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    r"""A finished run.
+
+    Attributes:
+        network: What the network was made from.
+        training: How it was trained.
+        model: The trained network. From a record, it agrees with the one that was trained to about
+            1e-4 of the layers' norms; `fit` and `norm` are those of the original.
+        history: The course of the training; in an ensemble, the mean over its members.
+        fit: The data term over the whole data set at the end.
+        norm: $\lVert\theta\rVert^2$ at the end.
+        task: What is kept of the task.
+        provenance: When, on what and how long it was trained.
+        spectra: Weight spectra over training, from step 0 to the end; empty if none were taken.
+        activations: Activation spectra over the data at the end; empty if they were not taken.
+        examples: Inputs and targets of the first samples, at most `EXAMPLES`.
+    """
+
+    network: CNNConfig
+    training: TrainConfig
+    model: CNN
+    history: History
+    fit: float
+    norm: float
+    task: TaskFacts
+    provenance: Provenance
+    examples: tuple[Tensor, Tensor]
+    spectra: list[SpectraSnapshot] = field(default_factory=list)
+    activations: list[Spectrum] = field(default_factory=list)
+
+    @property
+    def loss(self) -> float:
+        r"""What training minimises: $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
+        return self.fit + self.training.ridge * self.norm
+
+
+def environment() -> dict[str, str]:
+    """What produces the numbers: versions, processor, machine, threads and commit."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "cbnlib": cbnlib.__version__,
+        "processor": _processor(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+        **({"commit": commit} if (commit := _commit()) else {}),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@functools.cache
+def _commit() -> str:
+    """The commit of the checkout that this package lies in, marked if the package was changed."""
+    package = Path(cbnlib.__file__).resolve().parent
+    located = _git(package, "rev-parse", "--show-toplevel", "HEAD")
+    if len(located) != 2 or Path(located[0]) != package.parent:
+        return ""
+    changed = _git(package, "status", "--porcelain", "--", ".")
+    return f"{located[1]} with changes" if changed else located[1]
+
+
+def _git(folder: Path, *arguments: str) -> list[str]:
+    """The lines that git prints, none if it fails or is not there."""
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()

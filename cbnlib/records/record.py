@@ -1,0 +1,231 @@
+"""Finished experiments to and from sealed folders.
+
+A record redraws every figure of its runs without training and without the data: `record.json` says
+what was run, where, and how it went; `arrays.npz` holds spectra, weights and a few examples.
+Reading trusts nothing: all names, kinds, shapes and values are checked against what the experiment
+says before anything is built from them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cbnlib.experiments import Experiment
+from cbnlib.frequencies import frequencies
+from cbnlib.loop import History
+from cbnlib.model import CNN
+from cbnlib.records.checking import Arrays, check_arrays, check_document, check_numbers, is_filter
+from cbnlib.records.compact import CompactLayer, compact, expand
+from cbnlib.records.contents import Provenance, Run, SpectraSnapshot, TaskFacts
+from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
+from cbnlib.records.sealed import ForeignRecordError, RecordError, read_sealed, write_sealed
+from cbnlib.spectra import Spectrum
+
+KIND, FORMAT = "cbnlib record", 1
+DOCUMENT = "record.json"
+_ARRAYS = re.compile(r"arrays(-[0-9]+)?\.npz")
+_LARGEST_HALF = 6e4
+
+
+def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
+    """Write the runs of an experiment as one sealed folder.
+
+    Weights are compacted (`records.compact`), and the spectra over training are rounded to 16 bits,
+    about three digits. All else is stored as it is.
+
+    Args:
+        folder: Where it will stand; nothing may stand there.
+        experiment: What was run.
+        runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
+
+    Raises:
+        ValueError: If a number is NaN or infinite.
+        FileExistsError: If there is something already.
+    """
+    arrays: dict[str, Tensor] = {}
+    networks = []
+    for i, run in enumerate(runs):
+        layers = [compact(conv) for conv in run.model.convs]
+        arrays |= _weights(i, run.model, layers) | _spectra(i, run)
+        networks.append(
+            {
+                "fit": run.fit,
+                "norm": run.norm,
+                "history": asdict(run.history),
+                "snapshots": [shot.step for shot in run.spectra],
+                "layers": [
+                    {"form": c.form, "norm": c.norm, "discarded": c.discarded} for c in layers
+                ],
+            }
+        )
+    first_of_task = runs[:: len(experiment.seeds)]
+    for t, run in enumerate(first_of_task):
+        x, y = run.examples
+        arrays[f"examples.{t}.x"] = x
+        if not torch.equal(x, y):  # an autoencoder's targets are its inputs
+            arrays[f"examples.{t}.y"] = y
+    document = {
+        "kind": KIND,
+        "format": FORMAT,
+        "digest": experiment.digest(),
+        "label": experiment.label,
+        "experiment": experiment.facts(),
+        "provenance": {k: v for k, v in asdict(runs[0].provenance).items() if k != "source"},
+        "tasks": [asdict(run.task) for run in first_of_task],
+        "networks": networks,
+    }
+    plain = {name: array.detach().numpy() for name, array in arrays.items()}
+    check_numbers(plain)
+    write_sealed(folder, {DOCUMENT: json_bytes(document)} | npz_files(plain))
+
+
+def _weights(i: int, model: CNN, layers: list[CompactLayer]) -> dict[str, Tensor]:
+    arrays = {
+        f"{i}.{name}": parameter.float()
+        for name, parameter in model.named_parameters()
+        if not is_filter(name)
+    }
+    for layer, compacted in enumerate(layers):
+        for name, array in compacted.arrays.items():
+            arrays[f"{i}.convs.{layer}.{name}"] = array
+    return arrays
+
+
+def _spectra(i: int, run: Run) -> dict[str, Tensor]:
+    arrays = {}
+    for layer, activation in enumerate(run.activations):
+        values = torch.stack([shot.layers[layer].values for shot in run.spectra]).float()
+        half = float(values.max()) < _LARGEST_HALF
+        arrays[f"{i}.spectra.{layer}"] = values.half() if half else values
+        arrays[f"{i}.activations.{layer}"] = activation.values.float()
+    return arrays
+
+
+def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, list[Run]]:
+    """Read a record and check all of it.
+
+    Args:
+        folder: The sealed folder.
+        digest: Of the experiment that it must be a record of; None takes any.
+
+    Returns:
+        The experiment with its label, and its runs in order; their provenance is `record`.
+
+    Raises:
+        ForeignRecordError: If it is undamaged, but of another kind, format version or experiment.
+        RecordError: If anything is damaged or does not fit together.
+    """
+    files = read_sealed(folder)
+    with _refusing(folder, DOCUMENT):
+        document = parse_json(files.pop(DOCUMENT, b""))
+    experiment = _experiment(folder, document, digest)
+    with _refusing(folder, DOCUMENT):
+        check_document(document, experiment)
+    arrays: Arrays = {}
+    for name, data in files.items():
+        with _refusing(folder, name):
+            if not _ARRAYS.fullmatch(name):
+                raise ValueError("a record has no such file")
+            for array, values in parse_npz(data).items():
+                if array in arrays:
+                    raise ValueError(f"array {array!r} stands in two files")
+                arrays[array] = values
+    with _refusing(folder, "arrays"):
+        check_arrays(arrays, document, experiment)
+        return experiment, _runs(document, experiment, arrays)
+
+
+@contextmanager
+def _refusing(folder: Path, file: str) -> Iterator[None]:
+    """Turn what is wrong with a file into a `RecordError` that names it."""
+    try:
+        yield
+    except RecordError:
+        raise
+    except (ValueError, RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        raise RecordError(folder, file, str(error)) from error
+
+
+def _experiment(folder: Path, document: Mapping[str, Any], digest: str | None) -> Experiment:
+    """The experiment, if the document is that of a record of it."""
+    for key, expected in {"kind": KIND, "format": FORMAT}.items():
+        if document.get(key) != expected:
+            reason = f"{key} {document.get(key)!r}, expected {expected!r}"
+            raise ForeignRecordError(folder, DOCUMENT, reason)
+    with _refusing(folder, DOCUMENT):
+        facts, label = document.get("experiment"), document.get("label")
+        if not isinstance(facts, dict) or not isinstance(label, str):
+            raise ValueError("no experiment, or no label")
+        experiment = Experiment.from_facts(facts, label=label)
+    own = experiment.digest()
+    if document.get("digest") != own:
+        reason = f"digest {document.get('digest')!r}, but its experiment has {own!r}"
+        raise ForeignRecordError(folder, DOCUMENT, reason)
+    if digest is not None and own != digest:
+        reason = f"a record of experiment {own}, not of {digest}"
+        raise ForeignRecordError(folder, DOCUMENT, reason)
+    return experiment
+
+
+def _runs(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -> list[Run]:
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tasks = [TaskFacts(**{**task, "grid": tuple(task["grid"])}) for task in document["tasks"]]
+    provenance = Provenance(source="record", **document["provenance"])
+    runs = []
+    for i, (entry, (_, seed)) in enumerate(
+        zip(document["networks"], experiment.members, strict=True)
+    ):
+        model = _model(CNN(experiment.network, seed=seed), i, entry, tensors)
+        t = i // len(experiment.seeds)
+        x = tensors[f"examples.{t}.x"]
+        grids = [conv.grid for conv in model.convs]
+        runs.append(
+            Run(
+                network=experiment.network,
+                training=experiment.training,
+                model=model,
+                history=History(**entry["history"]),
+                fit=entry["fit"],
+                norm=entry["norm"],
+                task=tasks[t],
+                provenance=provenance,
+                examples=(x, tensors.get(f"examples.{t}.y", x)),
+                spectra=[
+                    SpectraSnapshot(
+                        step,
+                        [
+                            Spectrum(grid, tensors[f"{i}.spectra.{layer}"][s].float())
+                            for layer, grid in enumerate(grids)
+                        ],
+                    )
+                    for s, step in enumerate(entry["snapshots"])
+                ],
+                activations=[
+                    Spectrum(grid, tensors[f"{i}.activations.{layer}"])
+                    for layer, grid in enumerate(grids)
+                ],
+            )
+        )
+    return runs
+
+
+@torch.no_grad()
+def _model(model: CNN, i: int, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> CNN:
+    """Put the stored weights into a network."""
+    for name, parameter in model.named_parameters():
+        if not is_filter(name):
+            parameter.copy_(tensors[f"{i}.{name}"])
+    for layer, (conv, facts) in enumerate(zip(model.convs, entry["layers"], strict=True)):
+        prefix = f"{i}.convs.{layer}."
+        names = ("weight",) if facts["form"] == "dense" else ("mode", "left", "right")
+        parts = {name: tensors[prefix + name] for name in names}
+        if "mode" in parts and not torch.isin(parts["mode"], frequencies(conv.grid).modes).all():
+            raise ValueError(f"array '{prefix}mode' names a frequency that is no mode")
+        expand(CompactLayer(arrays=parts, **facts), conv)
+    return model

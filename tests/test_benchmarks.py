@@ -1,0 +1,114 @@
+"""The benchmark compares like with like, counts what it says, and writes what the book draws."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import __main__ as bench
+from benchmarks.contenders import (
+    STEPS,
+    SpectraCase,
+    StepCase,
+    library_spectra,
+    numpy_spectra,
+    spectra_error,
+)
+from benchmarks.floor import count, floor_seconds
+from benchmarks.measure import side_by_side
+from cbnlib import CNN
+from cbnlib.engine import Engine
+from cbnlib.training import fit_function
+
+CASE = StepCase(n=6, width=3, depth=3, batch=4)
+
+
+def test_contenders_compute_the_same_gradients() -> None:
+    """Pixel and spectral filters and autograd, from one network's weights."""
+    plain, spectral = (
+        CNN(CASE.config(parametrization=p), seed=0).double() for p in ("pixel", "spectral")
+    )
+    for a, b in zip(plain.convs, spectral.convs, strict=True):
+        b.set_blocks(a.blocks())
+    x = CASE.data().double()
+    fit = fit_function("square")
+    loss = fit(plain(x), x)
+    loss.backward()
+    gradients = [conv.weight.grad.clone() for conv in plain.convs if conv.weight.grad is not None]
+    for model in (plain, spectral):
+        found, _ = Engine(model, fit, CASE.batch).gradients(x, x)
+        assert float(found) == pytest.approx(float(loss.detach()), rel=1e-12)
+        for conv, gradient in zip(model.convs, gradients, strict=True):
+            assert conv.weight.grad is not None
+            norm = float(conv.weight.grad.norm())
+            assert norm == pytest.approx(float(gradient.norm()), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_every_contender_trains(name: str) -> None:
+    step = STEPS[name](CASE)
+    step()
+    step()
+
+
+def test_count_is_that_of_the_products_written_out() -> None:
+    """From the shapes of the blocks: N/2 complex products c_out × c_in × batch, three per layer."""
+    model = CNN(CASE.config(), seed=0)
+    flops = 0
+    for i, conv in enumerate(model.convs):
+        complex_products = CASE.n**2 / 2 * conv.c_out * conv.c_in * CASE.batch
+        flops += 8 * complex_products * (3 if i else 2)
+    assert count(CASE)["flops"] == flops
+    signals = [1, 3 + 3, 3 + 3, 3 + 3, 3 + 3, 1 + 1]  # in, then out and in of the three layers
+    once_read_and_written = 2 * 4 * CASE.n**2 * CASE.batch
+    assert count(CASE)["bytes"] == once_read_and_written * sum(signals)
+    rates = {"flops_per_second": flops, "bytes_per_second": float("inf")}
+    assert floor_seconds(CASE, rates) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_spectra_of_both_are_the_same(dtype: str) -> None:
+    case = SpectraCase(6, 3, 3, dtype)
+    assert spectra_error(case) < (1e-5 if dtype == "float32" else 1e-10)
+    assert numpy_spectra(case)().shape == (6, 6, 3)
+    values = library_spectra(case)()
+    assert float(values.max()) == pytest.approx(float(np.max(numpy_spectra(case)())), rel=1e-5)
+
+
+def test_contenders_take_turns() -> None:
+    calls: list[str] = []
+    side_by_side({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
+    assert calls == ["a", "b"] * (len(calls) // 2)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_a_rehearsal_writes_what_the_page_reads(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    out = tmp_path / "results" / "benchmark.json"
+    try:
+        options = ["--small", "--rounds", "1", "--threads", "1"]
+        assert bench.main([*options, "--out", str(out)]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    written = json.loads(out.read_text(encoding="utf-8"))
+    committed = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
+    assert _shape(written) == _shape(committed)
+
+
+def _shape(value: object) -> object:
+    """The keys of nested results; of a list, those of its first entry."""
+    if isinstance(value, dict):
+        return {key: _shape(entry) for key, entry in value.items() if key != "commit"}
+    return _shape(value[0]) if isinstance(value, list) else type(value).__name__
+
+
+def test_conv2d_is_the_same_kind_of_layer() -> None:
+    """Full-size filters, circular padding: its output commutes with translations."""
+    layer = nn.Conv2d(2, 3, 5, padding="same", padding_mode="circular")
+    x = torch.randn(1, 2, 5, 5)
+    moved = layer(x.roll((1, 2), (2, 3)))
+    torch.testing.assert_close(moved, layer(x).roll((1, 2), (2, 3)))

@@ -1,0 +1,305 @@
+"""Checkpoints: runs that are killed, stopped or damaged end with the bits of one that is not.
+
+As a script, `test_checkpoints.py KILLS SEED`, this kills runs and prints what came of it.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tqdm import tqdm
+
+from cbnlib import CNN, CNNConfig, TrainConfig, train
+from cbnlib.experiments import Experiment, TaskSpec, single
+from cbnlib.loop import TrainingLoop
+from cbnlib.records.checkpoint import Checkpointer, read_checkpoint
+from cbnlib.records.contents import Run
+from cbnlib.records.record import load_record
+from cbnlib.records.sealed import ForeignRecordError, RecordError
+from cbnlib.records.snapshots import SpectraRecorder, snapshot_steps
+from cbnlib.runs import RECORD, run_experiment
+from cbnlib.tasks import bump
+
+KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
+STEPS = 14
+NETWORK = CNNConfig(grid=8, width=3, depth=3)
+TASK = bump(8, samples=20)
+
+
+def experiment(**training: Any) -> Experiment:
+    options = {"ridge": 0.01, "learning_rate": 0.01, "steps": STEPS, "batch_size": 8, "seed": 3}
+    return single("bump", {"n": 8, "samples": 20}, NETWORK, TrainConfig(**options | training))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class StoppedError(Exception):
+    """Ends a run from inside."""
+
+
+def run_until(step: int, folder: Path, what: Experiment, every: float = 0.0) -> None:
+    """Run in this process and stop after a step, as if killed."""
+
+    def stop(self: Checkpointer, loop: TrainingLoop) -> None:
+        original(self, loop)
+        if loop.step == step:
+            raise StoppedError
+
+    original = Checkpointer.after_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpointer, "after_step", stop)
+        with pytest.raises(StoppedError):
+            run_experiment(what, folder=folder, checkpoint_seconds=every, progress=False)
+
+
+def assert_same_bits(run: Run, other: Run) -> None:
+    for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert run.history == other.history
+    assert (run.fit, run.norm) == (other.fit, other.norm)
+    assert [s.step for s in run.spectra] == [s.step for s in other.spectra]
+    for a, b in zip(run.spectra, other.spectra, strict=True):
+        for one, two in zip(a.layers, b.layers, strict=True):
+            assert torch.equal(one.values, two.values)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "stops"),
+    [("adam", (1,)), ("adam", (3, 4, 11)), ("adam", (STEPS,)), ("sgd", (9,))],
+)
+def test_a_stopped_run_ends_with_the_same_bits(
+    tmp_path: Path, optimizer: str, stops: tuple[int, ...]
+) -> None:
+    what = experiment(optimizer=optimizer)
+    for step in stops:
+        run_until(step, tmp_path / "stopped", what)
+        names = [path.name for path in (tmp_path / "stopped").glob("checkpoint-*")]
+        assert names == [f"checkpoint-{step}"]
+    (resumed,) = run_experiment(what, folder=tmp_path / "stopped", progress=False)
+    (never,) = run_experiment(what, progress=False)
+    assert resumed.provenance.source == "live"
+    assert_same_bits(resumed, never)
+    assert [s.step for s in never.spectra] == snapshot_steps(STEPS)
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == [RECORD]
+
+
+def test_a_stopped_ensemble_ends_with_the_same_bits(tmp_path: Path) -> None:
+    options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
+    tasks = tuple(TaskSpec("low_pass", o) for o in options)
+    what = Experiment(tasks, NETWORK, experiment().training, (3, 4))
+    run_until(9, tmp_path, what)
+    resumed = run_experiment(what, folder=tmp_path, progress=False)
+    for run, never in zip(resumed, run_experiment(what, progress=False), strict=True):
+        assert_same_bits(run, never)
+
+
+def test_a_resumed_run_takes_only_the_steps_that_are_left(tmp_path: Path) -> None:
+    run_until(10, tmp_path, experiment())
+    seen: list[int] = []
+    model = CNN(NETWORK, seed=3)
+    checkpoint = Checkpointer(tmp_path, experiment().digest(), seconds=1e9)
+    config = experiment().training
+    train(
+        model,
+        TASK.x,
+        TASK.y,
+        config,
+        checkpoint=checkpoint,
+        observe=lambda step, _: seen.append(step),
+        progress=False,
+    )
+    assert seen == list(range(11, STEPS + 1))
+    assert checkpoint.seconds_spent > 0
+
+
+def test_the_time_between_checkpoints_is_kept(tmp_path: Path) -> None:
+    run_until(10, tmp_path, experiment(), every=1e9)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
+    run_until(9, tmp_path, experiment())
+    good = tmp_path / "checkpoint-9"
+    damaged = tmp_path / "checkpoint-10"
+    shutil.copytree(good, damaged)
+    data = bytearray((damaged / "arrays.npz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (damaged / "arrays.npz").write_bytes(data)
+    with pytest.raises(RecordError, match=r"arrays\.npz: not the bytes"):
+        read_checkpoint(damaged, experiment().digest())
+    (tmp_path / ".checkpoint-11.0.tmp").mkdir()
+    (resumed,) = run_experiment(experiment(), folder=tmp_path, progress=False)
+    assert_same_bits(resumed, run_experiment(experiment(), progress=False)[0])
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    run_until(9, tmp_path, experiment())
+    with pytest.raises(ForeignRecordError, match=r"checkpoint\.json: digest '\w+', expected '\w+'"):
+        run_experiment(experiment(seed=4), folder=tmp_path, progress=False)
+
+
+def test_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
+    run_until(9, tmp_path, experiment())
+    checkpoint = Checkpointer(tmp_path, experiment().digest())
+    x = torch.randn(21, 1, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="the state is of 20 samples, not of this data"):
+        train(CNN(NETWORK, seed=3), x, x, experiment().training, checkpoint=checkpoint)
+
+
+def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
+    recorder = SpectraRecorder(snapshot_steps(STEPS))
+    checkpoint = Checkpointer(tmp_path, "d", seconds=1e9, snapshots=recorder)
+    states = []
+
+    def keep(loop: TrainingLoop) -> None:
+        if loop.step == 7:
+            states.append(loop.state())
+            checkpoint.save(loop)
+
+    checkpoint.after_step = keep  # type: ignore[method-assign]
+    model = CNN(NETWORK, seed=3)
+    config = experiment(records=7).training
+    train(
+        model,
+        TASK.x,
+        TASK.y,
+        config,
+        checkpoint=checkpoint,
+        observe=recorder.observe,
+        progress=False,
+    )
+    state, extra = read_checkpoint(tmp_path / "checkpoint-7", "d")
+    assert state.facts == states[0].facts
+    for name, tensor in states[0].tensors.items():
+        assert state.tensors[name].dtype == tensor.dtype
+        assert torch.equal(state.tensors[name], tensor)
+    assert extra["snapshots"] == [s for s in snapshot_steps(STEPS) if s <= 7]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 22, 23, 24, 25, 30, 100, 8000])
+def test_snapshot_steps(steps: int) -> None:
+    chosen = snapshot_steps(steps)
+    assert len(chosen) == min(24, steps + 1)
+    assert chosen == sorted(set(chosen))
+    assert (chosen[0], chosen[-1]) == (0, steps)
+
+
+def test_killed_runs_end_with_the_same_bits() -> None:
+    command = [sys.executable, __file__, str(KILLS), "0"]
+    limit = 60 + 3 * KILLS
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["kills"] == result["resumed to the same bits"] == KILLS
+    assert result["while writing a checkpoint"] > 0
+    assert result["damaged records accepted"] == 0
+
+
+# What follows is the script.
+
+
+def contents(record: Path) -> tuple[dict[str, Any], bytes]:
+    """What must not depend on kills: all but when and how long."""
+    document = json.loads((record / "record.json").read_text())
+    del document["provenance"]
+    return document, (record / "arrays.npz").read_bytes()
+
+
+def start(folder: Path) -> int:
+    """Run in a forked process, which saves after every step; return its id."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        run_experiment(experiment(), folder=folder, checkpoint_seconds=0, progress=False)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def wait_for(folder: Path, pattern: str, seconds: float) -> None:
+    """Wait until a file of this name is there, but no longer than this."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not any(folder.glob(pattern)):
+        time.sleep(0.0002)
+
+
+def kill_runs(kills: int, seed: int, workspace: Path) -> dict[str, int]:
+    """Kill runs at random moments until there were enough kills, and let every run end."""
+    choose = random.Random(seed)
+    run_experiment(experiment(), progress=False)  # so that what torch imports late is there
+    began = time.monotonic()
+    os.waitpid(start(workspace / "never"), 0)
+    seconds = time.monotonic() - began
+    expected = contents(workspace / "never" / RECORD)
+    assert {layer["form"] for layer in expected[0]["networks"][0]["layers"]} == {"dense"}
+    counts = dict.fromkeys(
+        [
+            "kills",
+            "resumed to the same bits",
+            "while writing a checkpoint",
+            "while writing the record",
+            "damaged records accepted",
+        ],
+        0,
+    )
+    run = 0
+    while counts["kills"] < kills:
+        run += 1
+        folder, killed, status = workspace / f"run-{run}", 0, 1
+        while status:
+            process = start(folder)
+            if counts["kills"] + killed < kills:
+                kind = choose.random()
+                if kind < 0.6:
+                    time.sleep(choose.uniform(0, seconds))
+                else:
+                    pattern = ".checkpoint-*.tmp" if kind < 0.7 else ".record.*.tmp"
+                    wait_for(folder, pattern, choose.uniform(0.5, 1) * 2 * seconds)
+                    time.sleep(choose.uniform(0, 0.02))
+                os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
+            if status == 0:
+                break
+            assert os.WIFSIGNALED(status), "the run failed"
+            killed += 1
+            left = {path.name.split(".")[1].split("-")[0] for path in folder.glob(".*.tmp")}
+            counts["while writing a checkpoint"] += "checkpoint" in left
+            counts["while writing the record"] += "record" in left
+            if os.path.lexists(folder / RECORD):
+                load_record(folder / RECORD, experiment().digest())
+                counts["damaged records accepted"] += contents(folder / RECORD) != expected
+        load_record(folder / RECORD, experiment().digest())
+        counts["kills"] += killed
+        if contents(folder / RECORD) == expected:
+            counts["resumed to the same bits"] += killed
+    return counts
+
+
+if __name__ == "__main__":
+    # Threads do not survive a fork, and tqdm's own lock is shared with the forked processes, where
+    # one that is killed while holding it stops all others.
+    torch.set_num_threads(1)
+    tqdm.monitor_interval = 0
+    tqdm.set_lock(threading.RLock())
+    with tempfile.TemporaryDirectory() as name:
+        print(json.dumps(kill_runs(int(sys.argv[1]), int(sys.argv[2]), Path(name))))

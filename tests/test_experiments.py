@@ -1,0 +1,210 @@
+"""Experiments as data: one digest per meaning, and nothing that changes it silently."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import cbnlib.experiments
+from cbnlib import CNNConfig, TrainConfig
+from cbnlib.experiments import Experiment, TaskSpec, canonical, single
+from cbnlib.model import CoarseStage
+
+NETWORK = CNNConfig(grid=(8, 8), width=4, depth=3, window=(3, 5), coarse=CoarseStage(4, 2, 2))
+TRAINING = TrainConfig(ridge=1e-2, learning_rate=3e-3, steps=100, seed=7)
+TASKS = (
+    TaskSpec("low_pass", {"supports": [[[0, 1], [0, -1]]], "grid": [8, 8]}),
+    TaskSpec("low_pass", {"supports": [[[0, 0]]], "grid": [8, 8], "samples": 32}),
+)
+
+
+def make(**changes: Any) -> Experiment:
+    parts = {"tasks": TASKS, "network": NETWORK, "training": TRAINING, "seeds": (0, 1)}
+    return Experiment(**parts | changes)
+
+
+def test_facts_hold_every_field_and_option() -> None:
+    facts = make().facts()
+    assert facts["network"] == {
+        "grid": [8, 8],
+        "width": 4,
+        "depth": 3,
+        "c_in": 1,
+        "c_out": 1,
+        "head": "equivariant",
+        "window": [3, 5],
+        "bias": True,
+        "nonlinearity": "relu",
+        "coarse": {"grid": [4], "first": 2, "last": 2, "method": "crop"},
+        "parametrization": "pixel",
+        "gain": 1.0,
+    }
+    assert facts["training"] == {
+        "ridge": 0.01,
+        "learning_rate": 0.003,
+        "steps": 100,
+        "batch_size": 64,
+        "optimizer": "adam",
+        "momentum": 0.9,
+        "schedule": "cosine",
+        "loss": "square",
+        "seed": 7,
+        "records": 100,
+    }
+    assert facts["tasks"][1] == {
+        "name": "low_pass",
+        "options": {
+            "supports": [[[0, 0]]],
+            "grid": [8, 8],
+            "samples": 32,
+            "relu": False,
+            "seed": 0,
+        },
+    }
+    assert facts["seeds"] == [0, 1]
+
+
+def test_facts_come_back() -> None:
+    for experiment in (make(), single("bump", {}, CNNConfig(16, 2, 2), TRAINING)):
+        again = Experiment.from_facts(json.loads(json.dumps(experiment.facts())))
+        assert again == experiment
+        assert again.digest() == experiment.digest()
+        assert pickle.loads(pickle.dumps(experiment)) == experiment
+        assert hash(again.tasks) == hash(experiment.tasks)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": (1, 0)},
+        {"tasks": TASKS[::-1]},
+        {"tasks": TASKS[:1]},
+        {"training": TrainConfig(ridge=1e-2, learning_rate=3e-3, steps=100, seed=8)},
+        {"network": CNNConfig((8, 8), 4, 3, window=(3, 5))},
+    ],
+    ids=str,
+)
+def test_what_matters_changes_the_digest(changes: dict[str, Any]) -> None:
+    assert make(**changes).digest() != make().digest()
+
+
+def test_what_does_not_matter_leaves_the_digest() -> None:
+    options = {"n": 8, "sharpness": 4}
+    a = single("bump", options, CNNConfig(8, 2, 2, gain=1), TrainConfig(1, 0.1, 3))
+    b = single(
+        "bump",
+        {"seed": 0, "sharpness": 4.0, "n": 8},
+        CNNConfig([8], 2, 2, gain=1.0),
+        TrainConfig(1.0, 0.1, 3),
+        label="with a label",
+    )
+    assert a.digest() == b.digest()
+    assert a.tasks == b.tasks
+
+
+def test_the_digest_does_not_depend_on_the_process() -> None:
+    code = (
+        "from cbnlib import *; from cbnlib.experiments import *;"
+        "print(single('bump', {}, CNNConfig(16, 2, 2), TrainConfig(0.1, 1 / 3, 5)).digest())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    here = single("bump", {}, CNNConfig(16, 2, 2), TrainConfig(0.1, 1 / 3, 5))
+    assert done.stdout.strip() == here.digest()
+
+
+def test_a_neutral_default_keeps_old_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if `gain` and the option `seed` had come later, with defaults that change nothing."""
+    neutral = {"network": {"gain": 1.0}, "task bump": {"seed": 0}}
+    monkeypatch.setattr(cbnlib.experiments, "NEUTRAL", neutral)
+    default = single("bump", {}, CNNConfig(16, 2, 2), TRAINING)
+    assert "gain" not in default.facts()["network"]
+    assert "seed" not in default.facts()["tasks"][0]["options"]
+    assert Experiment.from_facts(default.facts()) == default
+    other = single("bump", {"seed": 1}, CNNConfig(16, 2, 2, gain=2.0), TRAINING)
+    assert other.facts()["network"]["gain"] == 2.0
+    assert Experiment.from_facts(other.facts()) == other
+
+
+def test_members_and_folder_name() -> None:
+    assert make().members == [(t, s) for t in TASKS for s in (0, 1)]
+    assert make().folder_name == f"low-pass-{make().digest()[:12]}"
+    named = make(label="Fig. 3: λ = 0.1, a very long label that goes on and on / ..")
+    slug, _, digest = named.folder_name.rpartition("-")
+    assert slug == "fig-3-0-1-a-very-long-label-that-goes-on"
+    assert digest == make().digest()[:12]
+    assert make(label="λ").folder_name.startswith("run-")
+    assert single("bump", {}, CNNConfig(16, 2, 2), TRAINING).seeds == (7,)
+
+
+def test_tasks_are_loaded_with_their_options(tmp_path: Path) -> None:
+    x = TaskSpec("bump", {"n": 8, "samples": 3}).load(data_folder=tmp_path).x
+    assert x.shape == (3, 1, 8)
+    task = TASKS[1].load()
+    torch.testing.assert_close(task.y[0, 0], task.x[0, 0].mean().expand(8, 8))
+    with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte\.gz"):
+        TaskSpec("mnist", {"digit": 0}).load(data_folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("bumps", {}, "unknown task 'bumps'; allowed: bump"),
+        ("bump", {"m": 8}, "unknown option of task 'bump' 'm'; allowed: n, samples, seed"),
+        ("mnist", {"folder": "x"}, "unknown option of task 'mnist' 'folder'"),
+        ("low_pass", {"grid": 8}, "task 'low_pass' needs the option 'supports'"),
+        ("bump", {"n": torch.tensor(1)}, "options of task 'bump' are no JSON: .* not JSON serial"),
+        ("bump", {"sharpness": float("nan")}, "are no JSON: Out of range float values"),
+    ],
+)
+def test_bad_tasks(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TaskSpec(name, options)
+
+
+@pytest.mark.parametrize("parts", [{"seeds": ()}, {"tasks": ()}])
+def test_empty_experiments(parts: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least one task and one seed"):
+        make(**parts)
+
+
+def test_bad_seeds() -> None:
+    with pytest.raises(ValueError, match="seed must be an integer >= 0, got -1"):
+        make(seeds=(-1,))
+
+
+def without(facts: dict[str, Any], *path: str) -> dict[str, Any]:
+    copy = json.loads(json.dumps(facts))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
+    return copy
+
+
+def test_bad_facts() -> None:
+    facts = make().facts()
+    for bad, message in [
+        (facts | {"format": 2}, "facts of format 2, expected 1"),
+        ({}, "facts of format None"),
+        (without(facts, "seeds"), "no facts of an experiment: 'seeds'"),
+        (without(facts, "training", "ridge"), "no facts of an experiment: .*'ridge'"),
+        (without(facts, "training", "momentum"), "incomplete"),
+        (facts | {"extra": 1}, "not in their canonical form"),
+        (facts | {"network": facts["network"] | {"wide": 1}}, "no facts.*'wide'"),
+        (facts | {"network": facts["network"] | {"width": 0}}, "width must be an integer >= 1"),
+        (facts | {"network": [1]}, "no facts of an experiment"),
+        (facts | {"tasks": "bump"}, "no facts of an experiment"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Experiment.from_facts(bad)
+
+
+def test_canonical_text() -> None:
+    assert canonical({"é": (1, True), "a": 0.1}) == '{"a":0.1,"é":[1,true]}'
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical(float("inf"))

@@ -1,0 +1,629 @@
+"""Records: what is written is what is read, and nothing else is."""
+
+import io
+import json
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from model_cases import LAYERS, random_layer
+
+from cbnlib import CNNConfig, TrainConfig, layer_spectrum
+from cbnlib.experiments import Experiment, TaskSpec, single
+from cbnlib.layers import CircularConv
+from cbnlib.model import CoarseStage
+from cbnlib.records import sealed
+from cbnlib.records.compact import compact, expand
+from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
+from cbnlib.records.record import load_record, save_record
+from cbnlib.records.sealed import (
+    ForeignRecordError,
+    RecordError,
+    read_sealed,
+    remove_leftovers,
+    write_sealed,
+)
+from cbnlib.runs import RECORD, Run, run_experiment
+
+TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=6, batch_size=8, seed=3)
+BUMP = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 3, 3), TRAINING, label="small")
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    run_experiment(BUMP, folder=folder, progress=False)
+    return folder / RECORD
+
+
+@pytest.fixture
+def copy(record: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(record, tmp_path / "copy"))
+
+
+# Sealed folders
+
+
+def test_sealed_folder_round_trip(tmp_path: Path) -> None:
+    files = {"b.txt": b"two\n", "a.bin": bytes(range(256)), "empty": b""}
+    write_sealed(tmp_path / "s", files)
+    assert read_sealed(tmp_path / "s") == files
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=tmp_path / "s", capture_output=True, text=True, check=True)
+    assert done.stdout == "a.bin: OK\nb.txt: OK\nempty: OK\n"
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "s", {"a": b"1"})
+    with pytest.raises(FileExistsError, match="exists already"):
+        write_sealed(tmp_path / "s", {"a": b"2"})
+    assert read_sealed(tmp_path / "s") == {"a": b"1"}
+    write_sealed(tmp_path / "s", {"a": b"2"}, replace=True)
+    assert read_sealed(tmp_path / "s") == {"a": b"2"}
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "../a", "a/b", "", ".hidden", "a b", "a\n"])
+def test_bad_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a file of a sealed folder"):
+        write_sealed(tmp_path / "s", {name: b""})
+    assert not any(tmp_path.iterdir())
+
+
+def test_failed_write_leaves_nothing_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space left"):
+            write_sealed(tmp_path / "s", {"a": b"1"})
+    assert not (tmp_path / "s").exists()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    remove_leftovers(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_too_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sealed(tmp_path / "s", {"a": bytes(1000)})
+    monkeypatch.setattr(sealed, "MAX_BYTES", 999)
+    with pytest.raises(RecordError, match="s: a: 1000 bytes, at most 999 are allowed"):
+        read_sealed(tmp_path / "s")
+    with pytest.raises(ValueError, match="a: 1000 bytes, at most 999"):
+        write_sealed(tmp_path / "t", {"a": bytes(1000)})
+
+
+def _extra(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+
+
+def _hidden(folder: Path) -> None:
+    (folder / ".hidden").touch()
+
+
+def _folder(folder: Path) -> None:
+    (folder / "sub").mkdir()
+
+
+def _missing(folder: Path) -> None:
+    (folder / "arrays.npz").unlink()
+
+
+def _no_sums(folder: Path) -> None:
+    (folder / "SHA256SUMS").unlink()
+
+
+def _link(folder: Path) -> None:
+    (folder / "record.json").rename(folder.parent / "elsewhere")
+    (folder / "record.json").symlink_to(folder.parent / "elsewhere")
+
+
+def _pipe(folder: Path) -> None:
+    (folder / "record.json").unlink()
+    os.mkfifo(folder / "record.json")
+
+
+def _truncated(folder: Path) -> None:
+    data = (folder / "arrays.npz").read_bytes()
+    (folder / "arrays.npz").write_bytes(data[:-1])
+
+
+def _emptied(folder: Path) -> None:
+    (folder / "record.json").write_bytes(b"")
+
+
+def _longer(folder: Path) -> None:
+    with (folder / "arrays.npz").open("ab") as stream:
+        stream.write(b"\0")
+
+
+def _other_order(folder: Path) -> None:
+    lines = (folder / "SHA256SUMS").read_bytes().splitlines(keepends=True)
+    (folder / "SHA256SUMS").write_bytes(b"".join(reversed(lines)))
+
+
+def _twice(folder: Path) -> None:
+    sums = folder / "SHA256SUMS"
+    sums.write_bytes(sums.read_bytes() * 2)
+
+
+def _no_end(folder: Path) -> None:
+    sums = folder / "SHA256SUMS"
+    sums.write_bytes(sums.read_bytes()[:-1])
+
+
+def _gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_extra, r"copy: notes\.txt: not listed in SHA256SUMS"),
+        (_hidden, r"copy: \.hidden: not listed in SHA256SUMS"),
+        (_folder, "copy: sub: no plain file: links and folders are refused"),
+        (_missing, r"copy: arrays\.npz: missing, although SHA256SUMS lists it"),
+        (_no_sums, "copy: SHA256SUMS: missing"),
+        (_link, r"copy: record\.json: no plain file"),
+        (_pipe, r"copy: record\.json: no plain file"),
+        (_truncated, r"copy: arrays\.npz: not the bytes whose digest SHA256SUMS has"),
+        (_emptied, r"copy: record\.json: not the bytes"),
+        (_longer, r"copy: arrays\.npz: not the bytes"),
+        (_other_order, "copy: SHA256SUMS: lists the right digests, but not as it was written"),
+        (_twice, "copy: SHA256SUMS: no list of one SHA-256 digest per file"),
+        (_no_end, "copy: SHA256SUMS: no list"),
+        (_gone, "copy: no folder that can be read: No such file"),
+    ],
+)
+def test_damage(copy: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(copy)
+    with pytest.raises(RecordError, match=message):
+        load_record(copy)
+
+
+def test_errors_reach_other_processes() -> None:
+    error = ForeignRecordError(Path("a"), "b", "c")
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, ForeignRecordError)
+    assert (str(again), again.file) == ("a: b: c", "b")
+
+
+def test_every_changed_byte_is_refused(copy: Path) -> None:
+    """500 positions, sampled over all bytes of all files: a flipped bit or another byte."""
+    choose = random.Random(0)
+    files = {path: path.read_bytes() for path in sorted(copy.iterdir())}
+    paths, sizes = list(files), [len(data) for data in files.values()]
+    reasons = []
+    for trial in range(500):
+        # A third of the samples in each file, so that the small ones are hit often enough.
+        path = paths[trial % 3] if trial % 2 else choose.choices(paths, sizes)[0]
+        data = bytearray(files[path])
+        place = choose.randrange(len(data))
+        data[place] ^= choose.choice([1 << choose.randrange(8), choose.randrange(1, 256)])
+        path.write_bytes(data)
+        with pytest.raises(RecordError) as caught:
+            load_record(copy)
+        reasons.append(caught.value.reason)
+        path.write_bytes(files[path])
+    assert all(reasons)
+    load_record(copy)
+
+
+# Bytes
+
+
+def test_json_is_exact_and_strict() -> None:
+    value = {"b": [0.1, 1 / 3, 1e-300, -0.0], "a": {"é": None, "t": True}, "n": 2**60}
+    assert parse_json(json_bytes(value)) == value
+    assert json_bytes(value) == json_bytes(dict(reversed(value.items())))
+    for bad, message in [
+        (b"{", "Expecting"),
+        (b"", "Expecting"),
+        (b"[1]", "no object but a list"),
+        (b'{"a": NaN}', "NaN is no number"),
+        (b'{"a": -Infinity}', "-Infinity is no number"),
+        (b'{"a": 1e999}', "1e999 is too large"),
+        (b'{"a": {"b": 1, "b": 2}}', "a key stands twice"),
+        (b'{"a": ' + b"[" * 10**5, "nested too deeply"),
+        (b'{"a": "\xff"}', "can't decode"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            parse_json(bad)
+    with pytest.raises(ValueError, match="Out of range"):
+        json_bytes({"a": float("nan")})
+
+
+def test_arrays_round_trip() -> None:
+    arrays = {
+        "a.1": np.arange(6, dtype="float32").reshape(2, 3).T,
+        "scalar": np.float64(3.5) * np.ones(()),
+        "empty": np.zeros((0, 4), "int32"),
+        "bytes": np.arange(5, dtype="uint8"),
+        "half": np.ones(2, "float16"),
+        "long": np.array([2**40]),
+    }
+    files = npz_files(arrays)
+    assert list(files) == ["arrays.npz"]
+    assert npz_files(arrays) == files
+    read = parse_npz(files["arrays.npz"])
+    with np.load(io.BytesIO(files["arrays.npz"]), allow_pickle=False) as loaded:
+        for name, array in arrays.items():
+            for other in (read[name], loaded[name]):
+                assert other.dtype == array.dtype
+                np.testing.assert_array_equal(other, array)
+
+
+def test_large_arrays_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cbnlib.records.encoding.MAX_BYTES", 2**20 + 1000)
+    arrays = {str(i): np.full(400, i, "uint8") for i in range(5)}
+    files = npz_files(arrays)
+    assert list(files) == ["arrays.npz", "arrays-2.npz", "arrays-3.npz"]
+    assert [list(parse_npz(data)) for data in files.values()] == [["0", "1"], ["2", "3"], ["4"]]
+    with pytest.raises(ValueError, match="array 'a' has 1001 bytes, at most 1000 fit"):
+        npz_files({"a": np.zeros(1001, "uint8")})
+
+
+def test_other_kinds_of_numbers_are_not_written() -> None:
+    for array in (np.zeros(2, "complex64"), np.zeros(2, bool), np.array([None])):
+        with pytest.raises(ValueError, match="array 'a' has dtype"):
+            npz_files({"a": array})
+
+
+class Evil:
+    """Unpickling this would be noticed."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("code of a record was run",))
+
+
+def npz(compressed: bool = False, **arrays: Any) -> bytes:
+    stream = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def header(shape: str, dtype: str = "<f4") -> bytes:
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}"
+    text = text.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no npz file"),
+        (b"PK" + bytes(100), "no npz file"),
+        (npz(a=np.array([Evil()])), r"array 'a' has dtype \|O"),
+        (npz(a=np.zeros(3, "complex64")), "array 'a' has dtype <c8"),
+        (npz(a=np.zeros(3, ">f4")), "array 'a' has dtype >f4"),
+        (npz(a=np.zeros((2, 3), "f4", order="F")), "array 'a' has dtype <f4"),
+        (npz(True, a=np.zeros(3, "f4")), "a.npy is compressed"),
+        (zipped("a.txt", b"hello"), "a.txt is no array"),
+        (zipped("a.npy", b"hello"), "array 'a' has a bad header"),
+        (zipped("a.npy", header("(10**12,)")), "array 'a' has a bad header"),
+        (zipped("a.npy", header("(1000000000000,)")), "has 0 bytes, which do not fit shape"),
+        (zipped("a.npy", header("(-1,)") + bytes(4)), "do not fit shape"),
+        (zipped("a.npy", header("(1,)") + bytes(5)), "5 bytes, which do not fit shape"),
+    ],
+    ids=range(13),
+)
+def test_bad_arrays(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_npz(data)
+
+
+# Weights
+
+
+def fresh(layer: CircularConv) -> CircularConv:
+    other = CircularConv(
+        layer.c_in, layer.c_out, layer.grid, window=layer.window,
+        parametrization=layer.parametrization,
+    )  # fmt: skip
+    return other.to(layer.weight.dtype)
+
+
+@pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
+def test_layers_at_random_stay_dense_and_exact(grid: Any, window: Any) -> None:
+    layer = random_layer(grid, window).float()
+    packed = compact(layer)
+    assert packed.form == "dense"
+    assert packed.discarded == 0
+    again = fresh(layer)
+    expand(packed, again)
+    assert torch.equal(again.weight, layer.weight)
+
+
+def bottlenecked(grid: tuple[int, ...], parametrization: Any = "pixel") -> CircularConv:
+    """Three directions in two modes near 1, all else small; double precision."""
+    layer = CircularConv(6, 5, grid, parametrization=parametrization).double()
+    with torch.no_grad():
+        layer.weight.normal_(std=1e-6, generator=torch.Generator().manual_seed(1))
+        blocks = layer.blocks()
+        flat = blocks.flatten(2)
+        flat[0, 1, 0] += 1.1
+        flat[2, 3, 1] += 0.9
+        flat[1, 2, 1] += 0.7j
+        layer.set_blocks(flat.view_as(blocks))
+    return layer
+
+
+@pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
+@pytest.mark.parametrize("grid", [(8,), (9,), (6, 8), (5, 7), (7, 4)], ids=str)
+@pytest.mark.parametrize("budget", [1e-8, 0.5])
+def test_bottlenecked_layers_keep_their_modes(
+    grid: tuple[int, ...], parametrization: str, budget: float
+) -> None:
+    layer = bottlenecked(grid, parametrization)
+    packed, again = compact(layer, budget=budget), fresh(layer)
+    assert packed.form == "factors"
+    expand(packed, again)
+    spectrum, expected = layer_spectrum(again).values, layer_spectrum(layer).values
+    worst = float((spectrum - expected).abs().max() / expected.max())
+    assert worst <= budget**0.5 + 1e-6
+    norm = float(layer.weight.detach().square().sum())
+    assert packed.norm == pytest.approx(norm, rel=1e-12)
+    difference = float((again.weight - layer.weight).detach().square().sum())
+    assert difference == pytest.approx(packed.discarded, rel=1e-4, abs=1e-12 * norm)
+    assert 0 < packed.discarded <= budget * norm
+    kept = len(packed.arrays["mode"])
+    assert kept == 3 if budget < 0.1 else kept < 3
+
+
+def test_both_members_of_a_pair_come_back() -> None:
+    """In 2-D, columns 0 and n/2 store both: the factors name one."""
+    layer = CircularConv(4, 4, (6, 6)).double()
+    with torch.no_grad():
+        p = torch.arange(6).double().reshape(6, 1).expand(6, 6) * 2 * torch.pi / 6
+        layer.weight.zero_()
+        layer.weight[0, 0] = torch.cos(2 * p) / 3
+        layer.weight[1, 2] = torch.sin(p) / 4
+    again = fresh(layer)
+    packed = compact(layer)
+    expand(packed, again)
+    assert packed.form == "factors"
+    torch.testing.assert_close(again.weight, layer.weight, rtol=0, atol=1e-7)
+
+
+def test_bad_budget() -> None:
+    with pytest.raises(ValueError, match="budget must be finite and >= 0, got -1"):
+        compact(bottlenecked((8,)), budget=-1)
+
+
+# Records
+
+LABELS = TrainConfig(0.01, 0.01, 2, batch_size=8, loss="cross_entropy")
+CLASSIFIER = CNNConfig((7, 7), 3, 3, head="pooling", c_out=10)
+LOW_PASS = [{"supports": [[1, -1]], "grid": 8, "samples": 70, "relu": r} for r in (False, True)]
+EXPERIMENTS = {
+    "bump": BUMP,
+    "ensemble": Experiment(
+        tuple(TaskSpec("low_pass", options) for options in LOW_PASS),
+        CNNConfig(8, 2, 2),
+        TRAINING,
+        (0, 5),
+    ),
+    "digits": single(
+        "digits",
+        {"digit": 1},
+        CNNConfig((8, 8), 3, 3, window=3, coarse=CoarseStage((4, 4), 2, 2)),
+        TRAINING,
+    ),
+    "spectral": single(
+        "digits", {"digit": 1}, CNNConfig((8, 8), 3, 3, parametrization="spectral"), TRAINING
+    ),
+    "linear, untrained": single(
+        "bump",
+        {"n": 9, "samples": 2},
+        CNNConfig(9, 3, 1, bias=False, nonlinearity="none"),
+        TrainConfig(0, 0.1, 0),
+    ),
+    "labels": single("mnist", {"size": 7}, CLASSIFIER, LABELS),
+}
+
+
+def mnist_folder(folder: Path) -> Path:
+    images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
+    labels = np.arange(30, dtype=np.uint8) % 10
+    for kind, array in {"images-idx3": images, "labels-idx1": labels}.items():
+        sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+        data = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+        (folder / f"train-{kind}-ubyte").write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_record_round_trip(name: str, tmp_path: Path) -> None:
+    experiment = EXPERIMENTS[name]
+    data = mnist_folder(tmp_path)
+    live = run_experiment(experiment, folder=tmp_path / "e", data_folder=data, progress=False)
+    assert sorted(path.name for path in (tmp_path / "e").iterdir()) == [RECORD]
+    found, runs = load_record(tmp_path / "e" / RECORD, experiment.digest())
+    assert found == experiment
+    assert len(runs) == len(live) == len(experiment.members)
+    for run, original in zip(runs, live, strict=True):
+        assert_same(run, original)
+    assert load_record(tmp_path / "e" / RECORD)[0] == experiment
+
+
+def assert_same(run: Run, original: Run) -> None:
+    for name in ("network", "training", "history", "fit", "norm", "loss", "task"):
+        assert getattr(run, name) == getattr(original, name)
+    assert (run.provenance.source, original.provenance.source) == ("record", "live")
+    assert run.provenance.environment == original.provenance.environment
+    assert run.provenance.finished == original.provenance.finished
+    for a, b in zip(run.examples, original.examples, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+    output, expected = run.model(run.examples[0]), original.model(run.examples[0])
+    torch.testing.assert_close(output, expected, rtol=1e-3, atol=1e-4)
+    assert [s.step for s in run.spectra] == [s.step for s in original.spectra]
+    for shot, other in zip(run.spectra, original.spectra, strict=True):
+        for a, b in zip(shot.layers, other.layers, strict=True):
+            assert a.grid == b.grid
+            torch.testing.assert_close(a.values, b.values, rtol=5e-4, atol=1e-7)
+    assert len(run.activations) == len(run.model.convs)
+    for a, b in zip(run.activations, original.activations, strict=True):
+        assert a.grid == b.grid
+        assert torch.equal(a.values, b.values)
+
+
+def test_same_run_gives_the_same_bytes(record: Path, tmp_path: Path) -> None:
+    experiment, runs = load_record(record)
+    save_record(tmp_path / "a", experiment, runs)
+    save_record(tmp_path / "b", experiment, runs)
+    assert read_sealed(tmp_path / "a") == read_sealed(tmp_path / "b")
+
+
+def test_environment_is_complete(record: Path) -> None:
+    environment = load_record(record)[1][0].provenance.environment
+    wanted = {"python", "torch", "numpy", "cbnlib", "processor", "machine", "threads"}
+    assert wanted <= environment.keys()
+    assert all(environment.values())
+
+
+def test_another_experiment_is_refused(record: Path) -> None:
+    with pytest.raises(ForeignRecordError, match=f"experiment {BUMP.digest()}, not of {'0' * 64}"):
+        load_record(record, "0" * 64)
+
+
+def test_runs_with_nan_are_not_written(record: Path, tmp_path: Path) -> None:
+    experiment, runs = load_record(record)
+    with torch.no_grad():
+        runs[0].model.convs[0].bias[0] = float("nan")  # type: ignore[index]
+    with pytest.raises(ValueError, match=r"array '0\.convs\.0\.bias' holds NaN"):
+        save_record(tmp_path / "a", experiment, runs)
+    assert not any(tmp_path.iterdir())
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> None:
+    """Change a record's contents and seal it again, with right checksums."""
+    files = read_sealed(folder)
+    document, arrays = json.loads(files["record.json"]), parse_npz(files["arrays.npz"])
+    change(document, arrays)
+    document_bytes = json.dumps(document).encode()
+    write_sealed(folder, {"record.json": document_bytes} | npz_files(arrays), replace=True)
+
+
+def put(*path: str | int, value: Any) -> Callable[[dict[str, Any], Any], None]:
+    def change(document: dict[str, Any], _: Any) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+def array(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[Any, dict[str, Any]], None]:
+    def apply(_: Any, arrays: dict[str, Any]) -> None:
+        arrays[name] = change(arrays[name])
+
+    return apply
+
+
+def hole(values: np.ndarray) -> np.ndarray:
+    values.flat[1] = np.nan
+    return values
+
+
+NETWORK = ("networks", 0)
+FORGED: list[tuple[Any, str]] = [
+    (put("kind", value="something else"), "kind 'something else', expected 'cbnlib record'"),
+    (put("format", value=2), "format 2, expected 1"),
+    (put("digest", value="0" * 64), "digest '0000.*, but its experiment has"),
+    (put("experiment", "seeds", value=[4]), "but its experiment has"),
+    (put("experiment", value=None), "no experiment, or no label"),
+    (put("experiment", value={}), "facts of format None"),
+    (put("experiment", "network", "width", value="3"), "width must be an integer"),
+    (put("experiment", "extra", value=1), "not in their canonical form"),
+    (put("extra", value=1), "record must have the keys"),
+    (put("provenance", "seconds", value="1"), r"provenance\.seconds must be float, got str"),
+    (put("provenance", "environment", "host", value=3), r"environment\.host must be str, got int"),
+    (put("tasks", value=[]), "0 tasks and 1 networks, not the experiment's"),
+    (put("tasks", 0, "grid", value=[9]), "does not fit the network"),
+    (put("tasks", 0, "samples", value=0), "0 samples"),
+    (put("tasks", 0, "samples", value=True), r"tasks\[0\]\.samples must be int, got bool"),
+    (put(*NETWORK, "fit", value=None), r"networks\[0\]\.fit must be float, got NoneType"),
+    (put(*NETWORK, "fit", value=float("nan")), "NaN is no number of JSON"),
+    (put(*NETWORK, "history", "fit", value=[]), "columns of a history differ in length"),
+    (put(*NETWORK, "history", "step", 0, value=6), "steps of the history do not grow, or exceed 6"),
+    (put(*NETWORK, "snapshots", value=[]), "no snapshot"),
+    (put(*NETWORK, "snapshots", -1, value=7), "snapshots do not grow, or exceed 6"),
+    (put(*NETWORK, "layers", value=[]), "0 layers"),
+    (put(*NETWORK, "layers", 0, "form", value="pickle"), "unknown form 'pickle'"),
+    (put(*NETWORK, "layers", 0, "form", value="factors"), r"array '0\.convs\.0\.left' is missing"),
+    (put(*NETWORK, "layers", 0, "discarded", value=1e9), "lacks"),
+    (array("0.convs.1.weight", lambda a: a[:1]), r"has dtype float32 and shape \(1, 3, 8\)"),
+    (array("0.convs.1.weight", lambda a: a.astype("f8")), "float64 and .* expected float32"),
+    (array("0.convs.1.weight", hole), r"array '0\.convs\.1\.weight' holds NaN"),
+    (array("0.spectra.2", hole), "holds NaN"),
+    (array("0.spectra.2", lambda a: a[:-1]), "shape"),
+    (array("0.activations.0", lambda a: a[:, :2]), r"\(5, 2\), expected float32 and \(5, 3\)"),
+    (array("examples.0.x", lambda a: a[:5]), r"expected float32 and \(20, 1, 8\)"),
+    (lambda _, arrays: arrays.pop("0.convs.2.bias"), r"array '0\.convs\.2\.bias' is missing"),
+    (lambda _, arrays: arrays.update(more=np.zeros(1)), "unknown array 'more'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), FORGED, ids=range(len(FORGED)))
+def test_sealed_but_wrong(copy: Path, change: Any, message: str) -> None:
+    reseal(copy, change)
+    with pytest.raises(RecordError, match=f"copy: (record.json|arrays): .*{message}"):
+        load_record(copy)
+
+
+def test_factors_of_no_mode_are_refused(tmp_path: Path) -> None:
+    _, runs = load_or_run(tmp_path)
+    layer = runs.model.convs[1]
+    layer.set_blocks(bottlenecked_blocks(layer))
+    save_record(tmp_path / "a", BUMP, [runs])
+    assert load_record(tmp_path / "a")[1][0].model.convs[1].weight.abs().max() > 0
+    reseal(tmp_path / "a", array("0.convs.1.mode", lambda a: a + 99))
+    with pytest.raises(RecordError, match="names a frequency that is no mode"):
+        load_record(tmp_path / "a")
+
+
+def load_or_run(folder: Path) -> tuple[Experiment, Run]:
+    return BUMP, run_experiment(BUMP, folder=folder / "own", progress=False)[0]
+
+
+def bottlenecked_blocks(layer: CircularConv) -> torch.Tensor:
+    blocks = torch.zeros_like(layer.blocks())
+    blocks[0, 0, 0] = 1
+    return blocks
+
+
+def test_pickled_objects_and_other_files_are_refused(copy: Path) -> None:
+    files = read_sealed(copy)
+    write_sealed(copy, files | {"arrays.npz": npz(a=np.array([Evil()]))}, replace=True)
+    with pytest.raises(RecordError, match=r"copy: arrays\.npz: array 'a' has dtype \|O"):
+        load_record(copy)
+    write_sealed(copy, files | {"model.pt": b"PK"}, replace=True)
+    with pytest.raises(RecordError, match=r"copy: model\.pt: a record has no such file"):
+        load_record(copy)
+    write_sealed(copy, files | {"arrays-2.npz": files["arrays.npz"]}, replace=True)
+    with pytest.raises(RecordError, match="stands in two files"):
+        load_record(copy)
+    write_sealed(copy, {"arrays.npz": files["arrays.npz"]}, replace=True)
+    with pytest.raises(RecordError, match=r"copy: record\.json: Expecting value"):
+        load_record(copy)
