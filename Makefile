@@ -11,18 +11,20 @@ SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
 MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
-.PHONY: help install book notebook mnist-folder test lint bench pair check-browser clean
+.PHONY: help install book notebook mnist-folder test lint records bench pair check-browser clean
 
 help:
 	@echo "make book           execute the notebooks that changed and render the book"
-	@echo "                    PROFILE=paper: full size; SEED=1: another seed; MNIST=folder: IDX files"
+	@echo "                    PROFILE=paper: full size, from records; SEED=1: another seed, trained;"
+	@echo "                    MNIST=folder: IDX files, where they are needed"
 	@echo "make notebook N=02  execute one notebook, same options"
 	@echo "make test           formatting, types, spelling, notebook pairs, tests and doctests"
 	@echo "make lint           the quick part of make test: all but the tests"
+	@echo "make records        keep the finished full-size runs of make book PROFILE=paper in records/"
 	@echo "make bench          measure speed and memory against the peers, write records/90_performance"
 	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
 	@echo "make check-browser  open each page in headless Chromium; SHOTS=folder: take pictures"
-	@echo "make clean          remove what was built; the virtual environment stays"
+	@echo "make clean          remove what was built; the environment and full-size runs stay"
 
 install: $(STAMP)
 
@@ -55,6 +57,9 @@ lint: $(STAMP)
 	$(BIN)/codespell
 	$(BIN)/python -m tools.pair --check
 
+records: $(STAMP)
+	$(BIN)/python -m tools.keep_records $(N)
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
@@ -65,4 +70,4 @@ check-browser: $(STAMP)
 	$(BIN)/python -m tools.check_browser $(if $(SHOTS),--screenshots "$(SHOTS)")
 
 clean:
-	rm -rf _build book/notebooks book/figures
+	rm -rf _build/executed _build/failed _build/html book/notebooks book/figures

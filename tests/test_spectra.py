@@ -241,9 +241,8 @@ def _per_mode(layer: Any) -> Tensor:
 def test_weight_spectra_over_time_stacks_those_of_each_time() -> None:
     models = [random_network(seed, grid=(6,), depth=4) for seed in range(5)]
     stacked = weight_spectra_over_time(models)
-    assert [tuple(values.shape) for values in stacked] == [(5, 4, 1), (5, 4, 3), (5, 4, 3)] + [
-        (5, 4, 1)
-    ]
+    shapes = [tuple(values.shape) for values in stacked]
+    assert shapes == [(5, 4, 1), (5, 4, 3), (5, 4, 3), (5, 4, 1)]
     for time_, model in enumerate(models):
         for values, spectrum in zip(stacked, weight_spectra(model), strict=True):
             torch.testing.assert_close(values[time_], spectrum.values)

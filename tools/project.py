@@ -63,6 +63,10 @@ class Project:
         """The committed results of long runs that a notebook draws."""
         return self.root / "records" / source.stem
 
+    def runs(self, source: Path) -> Path:
+        """Where a notebook's full-size runs without a record are trained."""
+        return self.build / "runs" / source.stem
+
     def sources(self, names: Sequence[str] = ()) -> list[Path]:
         """The `.md` notebooks, or those that `names` pick by stem or by number.
 
