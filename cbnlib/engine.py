@@ -2,9 +2,11 @@ r"""The training step: loss and gradient of a network, computed fast.
 
 The same numbers as `CNN.forward` and automatic differentiation give, by other means:
 
-* Signals lie pixel-major, `[*grid, channels, batch]`, and are transformed by matrix products
+* Signals lie pixel-major, `[pixels, channels, batch]`, and are transformed by matrix products
   (`cbnlib.real_dft`), so that per frequency the filter acts by one real matrix product,
-  $\begin{pmatrix}A&-B\\B&A\end{pmatrix}$ with $\hat W(\omega)=A+iB$, and nothing is permuted.
+  $\begin{pmatrix}A&-B\\B&A\end{pmatrix}$ with $\hat W(\omega)=A+iB$, and nothing is transposed.
+  Between two layers the pixels stay in the order that their transform wants; they are put into it
+  and taken out of it where signals enter, leave, or change their grid.
 * The transform is orthogonal: backward is the same sequence with transposed matrices.
 * All memory, and every view of it, is set up once and used again in each step. What a step keeps is
   the input of each layer in Fourier coordinates and its activations; the rest shares a few buffers.
@@ -66,8 +68,8 @@ class Engine:
             layer.forward()
             if self.relu and i < len(rectified):
                 layer.activations.relu_()
-        fit, output, slope = self._data_term(last.activations, y)
-        last.gradient.copy_(_pixel_major(slope))
+        fit, output, slope = self._data_term(last.read(last.activations), y)
+        last.write(slope, last.gradient)
         for i, layer in reversed(list(enumerate(self.layers))):
             if self.relu and i < len(rectified):
                 torch.ops.aten.threshold_backward.grad_input(
@@ -80,26 +82,26 @@ class Engine:
 
     def _enter(self, x: Tensor) -> None:
         first, resample = self.layers[0], self.model.resamples[0]
-        first.signal.copy_(_pixel_major(resample(x)))
+        first.write(resample(x), first.signal)
 
     def _cross(self, before: "_Layer", layer: "_Layer") -> None:
         """To the grid of the next layer; autograd keeps the way back."""
         with torch.enable_grad():
-            leaf = _samples_first(before.activations).detach().requires_grad_()
+            leaf = before.read(before.activations).requires_grad_()
             there = self.model.resamples[self.layers.index(layer)](leaf)
         self._crossings.append((leaf, there))
-        layer.signal.copy_(_pixel_major(there))
+        layer.write(there, layer.signal)
 
     def _cross_back(self, before: "_Layer", layer: "_Layer") -> None:
         leaf, there = self._crossings.pop()
-        (back,) = torch.autograd.grad(there, leaf, _samples_first(layer.input_gradient))
-        before.gradient.copy_(_pixel_major(back))
+        (back,) = torch.autograd.grad(there, leaf, layer.read(layer.input_gradient))
+        before.write(back, before.gradient)
 
     def _data_term(self, signal: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The head, if any, and the loss; the gradient at what enters them."""
         pool, dense = self.model.pool, self.model.dense
         with torch.enable_grad():
-            leaf = _samples_first(signal).detach().requires_grad_()
+            leaf = signal.requires_grad_()
             output = leaf if pool is None or dense is None else dense(pool(leaf))
             fit = self.fit_function(output, y)
         if dense is not None:
@@ -136,8 +138,8 @@ class _Layer:
     """One convolution with its part of a step, in fixed places in memory.
 
     Attributes:
-        signal: Its input, `[*grid, c_in, batch]`: the activations of the layer before, or its own.
-        activations: What it returns, `[*grid, c_out, batch]`; the ReLU acts on it in place.
+        signal: Its input, `[N, c_in, batch]`: the activations of the layer before, or its own.
+        activations: What it returns, `[N, c_out, batch]`; the ReLU acts on it in place.
         gradient: The gradient at its output, to be written before `backward`.
         input_gradient: The gradient at its input, after `backward`: where the layer before expects
             its `gradient`, if they are on one grid.
@@ -151,19 +153,21 @@ class _Layer:
         n, pairs = dft.pixels, dft.pairs
         new, inside, outside = conv.weight.detach().new_zeros, conv.c_in, conv.c_out
         self.conv, self.continues = conv, before is not None
-        self.activations = new(*conv.grid, outside, batch_size)
-        self.signal = new(*conv.grid, inside, batch_size) if before is None else before.activations
-        self.gradient = _part(memory.gradient, *conv.grid, outside, batch_size)
-        self.input_gradient = _part(memory.gradient, *conv.grid, inside, batch_size)
+        self.order = dft.order
+        self.places = None if dft.order is None else dft.order.argsort()
+        self.activations = new(n, outside, batch_size)
+        self.signal = new(n, inside, batch_size) if before is None else before.activations
+        self.gradient = _part(memory.gradient, n, outside, batch_size)
+        self.input_gradient = _part(memory.gradient, n, inside, batch_size)
 
         x_hat = new(dft.rows, inside, batch_size)
         y_hat = _part(memory.out_hat, dft.rows, outside, batch_size)
         x_grad = _part(memory.in_hat, dft.rows, inside, batch_size)
         room = memory.scratch
-        self.transform_input = dft.transform(self.signal.view(n, -1), x_hat.flatten(1), room)
-        self.invert_output = dft.invert(y_hat.flatten(1), self.activations.view(n, -1), room)
-        self.transform_gradient = dft.transform(self.gradient.view(n, -1), y_hat.flatten(1), room)
-        self.invert_gradient = dft.invert(x_grad.flatten(1), self.input_gradient.view(n, -1), room)
+        self.transform_input = dft.transform(self.signal.flatten(1), x_hat.flatten(1), room)
+        self.invert_output = dft.invert(y_hat.flatten(1), self.activations.flatten(1), room)
+        self.transform_gradient = dft.transform(self.gradient.flatten(1), y_hat.flatten(1), room)
+        self.invert_gradient = dft.invert(x_grad.flatten(1), self.input_gradient.flatten(1), room)
         self.filter = _Filter(conv, dft, memory)
         self.at_pairs = [
             coordinates[: 2 * pairs].view(pairs, 2 * coordinates.shape[1], batch_size)
@@ -171,6 +175,16 @@ class _Layer:
         ]
         self.at_selfs = [coordinates[2 * pairs : n] for coordinates in (x_hat, y_hat, x_grad)]
         self.constant = y_hat[2 * pairs]
+
+    def write(self, x: Tensor, place: Tensor) -> None:
+        """Write signals `[batch, c, *grid]` to a place with pixels in their order."""
+        _put(x.flatten(2).permute(2, 1, 0), self.order, place)
+
+    def read(self, place: Tensor) -> Tensor:
+        """The signals at a place, `[batch, c, *grid]`."""
+        pixels = place if self.places is None else place.index_select(0, self.places)
+        x: Tensor = pixels.permute(2, 1, 0).unflatten(2, self.conv.grid)
+        return x
 
     def forward(self) -> None:
         """Compute the pre-activations of `signal`."""
@@ -254,45 +268,56 @@ class _FilterInPixels:
         self.conv = conv
         self.w_hat = conv.weight.detach().new_zeros(dft.rows, *shape)
         self.w_grad = _part(memory.in_hat, dft.rows, *shape)
-        self.filter = _part(memory.taps, *conv.grid, *shape)
-        flat = self.filter.view(dft.pixels, -1)
+        self.filter = _part(memory.taps, dft.pixels, *shape)
+        flat = self.filter.flatten(1)
         self.transform = dft.transform(flat, self.w_hat.flatten(1), memory.scratch)
         self.invert = dft.invert(self.w_grad.flatten(1), flat, memory.scratch)
-        axes = [(torch.arange(k) - k // 2) % n for k, n in zip(conv.window, conv.grid, strict=True)]
-        self.taps = None if conv.window == conv.grid else torch.meshgrid(*axes, indexing="ij")
-        self.pixel_major = conv.weight.detach().permute(*range(2, conv.weight.ndim), 0, 1)
+        self.order = dft.order
+        self.places = _places_of_taps(conv, dft.order)
+        self.taps = _part(memory.scratch, torch.Size(conv.window).numel(), *shape)
+        self.weight = conv.weight.detach().flatten(2).permute(2, 0, 1)
 
     def prepare(self) -> None:
         """Transform the filter."""
-        if self.taps is None:
-            self.filter.copy_(self.pixel_major)
+        if self.places is None or self.conv.window == self.conv.grid:
+            _put(self.weight, self.order, self.filter)
         else:
             self.filter.zero_()
-            self.filter[self.taps] = self.pixel_major
+            self.filter.index_copy_(0, self.places, self.taps.copy_(self.weight))
         self.transform()
 
     def finish(self) -> None:
         """Transform its gradient back."""
         self.invert()
-        gradient = self.filter if self.taps is None else self.filter[self.taps]
+        gradient = self.filter
+        if self.places is not None:
+            gradient = torch.index_select(self.filter, 0, self.places, out=self.taps)
         assert self.conv.weight.grad is not None
-        self.conv.weight.grad.copy_(gradient.permute(-2, -1, *range(gradient.ndim - 2)))
+        self.conv.weight.grad.flatten(2).copy_(gradient.permute(1, 2, 0))
+
+
+def _places_of_taps(conv: CircularConv, order: Tensor | None) -> Tensor | None:
+    """Where each tap of a filter lies among the pixels; None if just where it comes."""
+    if conv.window == conv.grid:
+        return None if order is None else order.argsort()
+    pixels = torch.arange(torch.Size(conv.grid).numel(), device=conv.weight.device)
+    places = pixels if order is None else order.argsort()
+    axes = [(torch.arange(k) - k // 2) % n for k, n in zip(conv.window, conv.grid, strict=True)]
+    return places.view(conv.grid)[torch.meshgrid(*axes, indexing="ij")].flatten()
 
 
 def _nothing() -> None:
     """What a filter in Fourier coordinates needs before and after."""
 
 
+def _put(pixel_major: Tensor, order: Tensor | None, place: Tensor) -> None:
+    """Write something with pixels in front to a place, with the pixels in an order."""
+    if order is None:
+        place.copy_(pixel_major)
+    else:
+        torch.index_select(pixel_major, 0, order, out=place)
+
+
 def _part(buffer: Tensor, *shape: int) -> Tensor:
     """The first elements of a buffer, in a shape."""
     return buffer[: torch.Size(shape).numel()].view(shape)
-
-
-def _pixel_major(x: Tensor) -> Tensor:
-    """`[batch, c, *grid]` to `[*grid, c, batch]`, a view."""
-    return x.permute(*range(2, x.ndim), 1, 0)
-
-
-def _samples_first(x: Tensor) -> Tensor:
-    """`[*grid, c, batch]` to `[batch, c, *grid]`, a view."""
-    return x.permute(-1, -2, *range(x.ndim - 2))

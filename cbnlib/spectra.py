@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Barrier
 from typing import Any, TypeVar
 
 import torch
@@ -415,27 +416,27 @@ def _singular_values(
 def _on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
     """`map`, with each core working on one call; a single call has all cores.
 
-    A worker's own operations run on one thread, or the cores would be shared out twice. The number
-    of threads that torch gives to a new thread is one for the whole process, and a worker changes
-    it as it starts: it is put back.
+    A worker's own operations run on one thread, or the cores would be shared out twice.
     """
     calls = list(zip(*arguments, strict=True))
     threads = torch.get_num_threads()
     if threads == 1 or len(calls) == 1:
         return [function(*call) for call in calls]
-    try:
-        return list(_pool(threads).map(lambda call: function(*call), calls))
-    finally:
-        torch.set_num_threads(threads)
+    return list(_pool(threads).map(lambda call: function(*call), calls))
 
 
 @lru_cache(maxsize=1)
 def _pool(cores: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cores, initializer=_start_worker)
+    """Workers that have all started: only then is the process's number of threads put back."""
+    pool, all_started = ThreadPoolExecutor(cores, initializer=_start_worker), Barrier(cores)
+    list(pool.map(lambda _: all_started.wait(), range(cores)))
+    torch.set_num_threads(cores)
+    return pool
 
 
 def _start_worker() -> None:
-    torch.set_num_threads(1)
+    torch.get_num_threads()  # here a thread takes over the process's number, later it would
+    torch.set_num_threads(1)  # overwrite this one, which in turn changes the process's number
     torch.set_grad_enabled(False)  # is on in every new thread
 
 

@@ -8,17 +8,27 @@ import torch
 from oracles import rng
 
 from cbnlib import frequencies
-from cbnlib.real_dft import RealDFT, blocks_to_coordinates, coordinates_to_blocks
+from cbnlib.real_dft import FOLDED_FROM, RealDFT, blocks_to_coordinates, coordinates_to_blocks
 
-GRIDS = [(1,), (2,), (5,), (8,), (1, 1), (1, 6), (6, 1), (2, 2), (3, 4), (4, 3), (5, 7), (8, 6)]
+SMALL = [(1,), (2,), (5,), (8,), (1, 1), (1, 6), (6, 1), (2, 2), (3, 4), (4, 3), (5, 7), (8, 6)]
+F = FOLDED_FROM
+JUST_SMALL = [(F - 1, F), (F, F - 1), (1, F + 1)]
+FOLDED = [(F, F), (F + 1, F), (F, F + 1), (F + 1, F + 3)]
+GRIDS = SMALL + JUST_SMALL + FOLDED
 
 
 def transformed(grid: tuple[int, ...], x: torch.Tensor) -> torch.Tensor:
     """All rows of the buffer, those beyond the coordinates too."""
     dft = RealDFT(grid, x.dtype)
     out = torch.full((dft.rows, x.shape[1]), float("nan"), dtype=x.dtype)
-    dft.transform(x, out, torch.empty(out.numel(), dtype=x.dtype))()
+    ordered = in_order(dft, x)
+    dft.transform(ordered, out, torch.full((out.numel() + 1,), float("nan"), dtype=x.dtype))()
+    assert torch.equal(ordered, in_order(dft, x)), "the signals are still needed"
     return out
+
+
+def in_order(dft: RealDFT, x: torch.Tensor) -> torch.Tensor:
+    return x.clone() if dft.order is None else x[dft.order]
 
 
 def signals(grid: tuple[int, ...]) -> torch.Tensor:
@@ -57,7 +67,7 @@ def test_the_way_back_is_the_transpose(grid: tuple[int, ...]) -> None:
     dft, x = RealDFT(grid, torch.float64), signals(grid)
     coordinates, back = transformed(grid, x), torch.empty_like(x)
     dft.invert(coordinates, back, torch.empty(coordinates.numel(), dtype=x.dtype))()
-    torch.testing.assert_close(back, x)
+    torch.testing.assert_close(back, in_order(dft, x))
     assert not coordinates[dft.pixels :].any()
     identity = torch.eye(dft.pixels, dtype=torch.float64)
     matrix = transformed(grid, identity)[: dft.pixels]
@@ -77,10 +87,19 @@ def test_blocks_and_coordinates_are_the_same_thing(grid: tuple[int, ...]) -> Non
     torch.testing.assert_close(coordinates.square().sum(), by_entry)
 
 
-def test_single_precision_loses_nothing_but_its_own() -> None:
-    x = torch.randn(28 * 28, 4, generator=rng())
-    exact = transformed((28, 28), x.double())
-    assert float((transformed((28, 28), x) - exact).abs().max()) < 1e-5
+def test_large_grids_and_no_others_are_folded() -> None:
+    for grid in GRIDS:
+        order = RealDFT(grid).order
+        assert (order is not None) == (grid in FOLDED)
+        if order is not None:
+            assert sorted(order.tolist()) == list(range(math.prod(grid)))
+
+
+@pytest.mark.parametrize("grid", [(16, 16), (28, 28)], ids=str)
+def test_single_precision_loses_nothing_but_its_own(grid: tuple[int, ...]) -> None:
+    x = torch.randn(math.prod(grid), 4, generator=rng())
+    exact = transformed(grid, x.double())
+    assert float((transformed(grid, x) - exact).abs().max()) < 1e-5
 
 
 def test_bad_grid() -> None:

@@ -272,12 +272,25 @@ def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("threads")
 def test_the_number_of_threads_stays(threads: int) -> None:
+    cbnlib.spectra._pool.cache_clear()  # its workers start anew
     filter_spectrum(torch.randn(16, 16, 12, 12, generator=rng()), (12, 12))
     in_new_thread = []
     other = threading.Thread(target=lambda: in_new_thread.append(_threads_after_work()))
     other.start()
     other.join()
     assert [torch.get_num_threads(), *in_new_thread] == [threads, threads]
+
+
+def test_workers_have_one_thread_each_from_the_first_call_on() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        cbnlib.spectra._pool.cache_clear()
+        cbnlib.spectra._on_cores(abs, [-1, -2])
+        in_workers = cbnlib.spectra._on_cores(lambda _: _threads_after_work(), range(20))
+    finally:
+        torch.set_num_threads(before)
+    assert in_workers == [1] * 20
 
 
 def _threads_after_work() -> int:
