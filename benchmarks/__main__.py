@@ -66,7 +66,7 @@ def step_results(rounds: int, rates: dict[str, float], *, small: bool) -> list[d
 def parts_of_a_step(case: StepCase) -> dict[str, float]:
     """Seconds per engine step by kind of work; `rest` is everything else, Python included."""
     step, steps = STEPS["engine"](case), 5
-    for _ in range(measure.WARM_UP):
+    for _ in range(3):
         step()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         for _ in range(steps):

@@ -407,10 +407,23 @@ def _singular_values(
         slices = torch.arange(count).split(min(fitting, -(-count // cores)))
 
     def values(rows: Tensor) -> Tensor:
-        singular: Tensor = torch.linalg.svdvals(check_finite("Fourier blocks", blocks_at(rows)))
+        blocks = check_finite("Fourier blocks", blocks_at(rows))
+        singular: Tensor = torch.linalg.svdvals(_without_dust(blocks))
         return singular
 
     return torch.cat(_on_cores(values, slices))
+
+
+def _without_dust(matrices: Tensor) -> Tensor:
+    """The matrices with 0 for entries too small to count beside the largest of their matrix.
+
+    What they square to, or what they are, falls below the smallest normal number, and then the
+    decomposition returns NaN in single precision. A ridge makes such entries: the weights of a dead
+    channel decay as far as numbers go. The values change by less than rounding does.
+    """
+    size, kind = matrices.abs(), torch.finfo(matrices.dtype)
+    dust = (kind.eps**2 * size.amax(dim=(1, 2), keepdim=True)).clamp_min(kind.tiny)
+    return matrices.masked_fill(size < dust, 0)
 
 
 def _on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:

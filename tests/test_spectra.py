@@ -335,3 +335,25 @@ def test_bad_filters() -> None:
         holed[1, 1, 1] = float("inf")
         with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN or infinite"):
             filter_spectrum(holed, 41)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
+        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
+        [[1.0, 2e-30, 0], [0, 1e-44, 3e-39]],
+    ],
+    ids=["subnormal", "its square is", "both"],
+)
+def test_weights_that_decayed_to_nothing_have_singular_values(block: list[list[float]]) -> None:
+    """The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
+    blocks = torch.tensor(block, dtype=torch.complex64).unsqueeze(-1)
+    values = cbnlib.spectra.spectrum_of_blocks(blocks, (1,)).values[0].double()
+    exact = torch.from_numpy(np.linalg.svd(np.array(block), compute_uv=False))
+    torch.testing.assert_close(values, exact, rtol=1e-6, atol=1e-13 * float(exact[0]))
+
+
+def test_nothing_at_all_has_singular_values_zero() -> None:
+    zeros = torch.zeros(2, 3, 1, dtype=torch.complex64)
+    assert not cbnlib.spectra.spectrum_of_blocks(zeros, (1,)).values.any()
