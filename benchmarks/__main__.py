@@ -18,8 +18,15 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks import contenders, floor, measure
-from benchmarks.contenders import STEPS, SpectraCase, StepCase
+from benchmarks import floor, measure
+from benchmarks.contenders import (
+    STEPS,
+    SpectraCase,
+    StepCase,
+    library_spectra,
+    numpy_spectra,
+    spectra_error,
+)
 from cbnlib.notebook import environment
 
 RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "benchmark.json"
@@ -46,8 +53,9 @@ def step_results(rounds: int, rates: dict[str, float], *, small: bool) -> list[d
     for case, rivals in ((LARGE, ["plain torch.fft"]), (SMALL, ["plain torch.fft", "nn.Conv2d"])):
         shrunk = replace(case, n=8, width=4, depth=3, batch=4) if small else case
         names = ["engine", "engine, filters in pixels", *rivals]
-        seconds = measure.side_by_side({k: STEPS[k](shrunk) for k in names}, rounds)
         threads = torch.get_num_threads()
+        contenders = {k: (STEPS[k], shrunk) for k in names}
+        seconds = measure.side_by_side(contenders, rounds, threads)
         weighed = names if case is LARGE else []
         memory = {k: measure.peak_memory(k, shrunk.facts(), threads) for k in weighed}
         results.append(
@@ -87,7 +95,8 @@ def scaling_results(
     for axis, cases in SCALING.items():
         results[axis] = []
         for case in cases[:1] if small else cases:
-            seconds = measure.side_by_side({k: STEPS[k](case) for k in names}, rounds)
+            contenders = {k: (STEPS[k], case) for k in names}
+            seconds = measure.side_by_side(contenders, rounds, torch.get_num_threads())
             lowest = floor.floor_seconds(case, rates)
             entry = {"case": case.facts(), "seconds": seconds, "floor_seconds": lowest}
             results[axis].append(entry)
@@ -101,12 +110,9 @@ def spectra_results(rounds: int, *, small: bool) -> dict[str, Any]:
         rows, ratios = [], []
         for sizes in SPECTRA[:1] if small else SPECTRA:
             case = SpectraCase(*sizes, dtype)
-            rivals = {
-                "cbnlib": contenders.library_spectra(case),
-                "numpy": contenders.numpy_spectra(case),
-            }
-            seconds = measure.side_by_side(rivals, rounds)
-            error = contenders.spectra_error(case)
+            rivals = {"cbnlib": (library_spectra, case), "numpy": (numpy_spectra, case)}
+            seconds = measure.side_by_side(rivals, rounds, torch.get_num_threads())
+            error = spectra_error(case)
             rows.append({"case": case.facts(), "seconds": seconds, "error": error})
             ratios.append(seconds["numpy"] / seconds["cbnlib"])
         results[dtype] = {"rows": rows, "geometric_mean": statistics.geometric_mean(ratios)}

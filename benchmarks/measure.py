@@ -1,42 +1,84 @@
-"""Time side by side; memory in processes of their own."""
+"""Time in turns, and memory, each contender in a process of its own."""
 
+import multiprocessing
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-WARM_UP = 1
-"""Turns that are not counted."""
-PAUSE = 0.1
-"""Seconds."""
+import torch
+from threadpoolctl import threadpool_limits
+
+WARM_UP = 3
+"""Calls that are not counted."""
+PAUSE = 0.05
+"""Seconds before each turn."""
 
 
-def median_seconds(work: Callable[[], object], rounds: int = 9) -> float:
-    """Median time of a call, after a warm-up."""
-    return side_by_side({"work": work}, rounds)["work"]
+Work = Callable[[], object]
+Contender = tuple[Callable[[Any], Work], object]
+"""What makes the work from a case, and the case."""
+
+_made: Work | None = None
+"""In a process of `side_by_side`: its work."""
+
+
+def median_seconds(work: Work, rounds: int = 9) -> float:
+    """Median time of a call in this process, after a warm-up."""
+    for _ in range(WARM_UP):
+        work()
+    return statistics.median(_timed(work) for _ in range(rounds))
 
 
 def side_by_side(
-    contenders: Mapping[str, Callable[[], object]], rounds: int = 9
+    contenders: Mapping[str, Contender], rounds: int, threads: int
 ) -> dict[str, float]:
     """Median seconds of each contender, measured in turns, so that a slow spell hits all alike.
 
-    Idle threads of numerical libraries go on spinning for a while and would slow the next
-    contender; so each turn begins with a pause and a call that is not timed.
+    Each works in a process of its own, with as many threads: within one process, threads of one
+    numerical library that spin while they wait would slow the others.
     """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.contenders"])  # imported once, not in each process
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(WARM_UP + rounds):
-        for name, work in contenders.items():
-            time.sleep(PAUSE)
-            work()
-            start = time.perf_counter()
-            work()
-            if turn >= WARM_UP:
-                times[name].append(time.perf_counter() - start)
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(ProcessPoolExecutor(1, context, _make, (*contender, threads)))
+            for name, contender in contenders.items()
+        }
+        for turn in range(1 + rounds):
+            for name, process in processes.items():
+                seconds = process.submit(_turn).result()
+                if turn:
+                    times[name].append(seconds)
     return {name: statistics.median(measured) for name, measured in times.items()}
+
+
+def _make(make: Callable[[Any], Work], case: object, threads: int) -> None:
+    global _made  # noqa: PLW0603  # a process of a pool keeps its work there
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)
+    _made = make(case)
+
+
+def _turn() -> float:
+    """Time one call; one before it brings caches and threads back."""
+    assert _made is not None
+    time.sleep(PAUSE)
+    _made()
+    return _timed(_made)
+
+
+def _timed(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def resident_peak() -> int:

@@ -407,8 +407,7 @@ def _singular_values(
         slices = torch.arange(count).split(min(fitting, -(-count // cores)))
 
     def values(rows: Tensor) -> Tensor:
-        blocks = check_finite("Fourier blocks", blocks_at(rows))
-        singular: Tensor = torch.linalg.svdvals(_without_dust(blocks))
+        singular: Tensor = torch.linalg.svdvals(_without_dust(blocks_at(rows)))
         return singular
 
     return torch.cat(_on_cores(values, slices))
@@ -420,10 +419,21 @@ def _without_dust(matrices: Tensor) -> Tensor:
     What they square to, or what they are, falls below the smallest normal number, and then the
     decomposition returns NaN in single precision. A ridge makes such entries: the weights of a dead
     channel decay as far as numbers go. The values change by less than rounding does.
+
+    Raises:
+        ValueError: If an entry is NaN or infinite.
     """
-    size, kind = matrices.abs(), torch.finfo(matrices.dtype)
-    dust = (kind.eps**2 * size.amax(dim=(1, 2), keepdim=True)).clamp_min(kind.tiny)
-    return matrices.masked_fill(size < dust, 0)
+    complex_ones = matrices.is_complex()
+    entries = torch.view_as_real(matrices.resolve_conj()) if complex_ones else matrices
+    size, kind = entries.abs(), torch.finfo(matrices.dtype)
+    largest = size.amax(dim=tuple(range(1, size.ndim)), keepdim=True)
+    if not largest.isfinite().all():
+        check_finite("Fourier blocks", matrices)
+    dust = size < (kind.eps**2 * largest).clamp_min(kind.tiny)
+    if not dust.any():
+        return matrices
+    cleaned = entries.masked_fill(dust, 0)
+    return torch.view_as_complex(cleaned) if complex_ones else cleaned
 
 
 def _on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
