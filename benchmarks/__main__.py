@@ -40,7 +40,7 @@ SPECTRA = [(14, 16, 14), (28, 32, 28), (28, 64, 3), (32, 128, 3), (28, 128, 28)]
 PARTS = {
     "transforms": ("aten::bmm", "aten::mm"),
     "products": ("aten::baddbmm",),
-    "filter layout": ("aten::copy_", "aten::neg", "aten::add", "aten::sub"),
+    "folding, layout": ("aten::copy_", "aten::neg", "aten::add", "aten::sub"),
     "ReLU": ("aten::clamp_min_", "aten::threshold_backward"),
     "optimiser": ("aten::_fused_adam_",),
 }
