@@ -36,6 +36,10 @@ class StepCase:
         grid = (self.n, self.n)
         return CNNConfig(grid, self.width, self.depth, **changes)  # type: ignore[arg-type]
 
+    def channels(self) -> list[tuple[int, int]]:
+        """Channels in and out of every layer."""
+        return list(pairwise([1, *[self.width] * (self.depth - 1), 1]))
+
     def data(self) -> Tensor:
         """Inputs, which are the targets, too."""
         generator = torch.Generator().manual_seed(0)
@@ -44,20 +48,15 @@ class StepCase:
 
 def engine_step(case: StepCase) -> Step:
     """The library: its engine, filters in Fourier coordinates."""
-    model = CNN(case.config(parametrization="spectral"), seed=0)
-    engine, x = Engine(model, fit_function("square"), case.batch), case.data()
-    optimizer = _adam(model)
-
-    def step() -> None:
-        engine.gradients(x, x)
-        optimizer.step()
-
-    return step
+    return _engine_step(CNN(case.config(parametrization="spectral"), seed=0), case)
 
 
 def engine_in_pixels_step(case: StepCase) -> Step:
     """The library's engine with filters in pixels, which it must transform in every step."""
-    model = CNN(case.config(), seed=0)
+    return _engine_step(CNN(case.config(), seed=0), case)
+
+
+def _engine_step(model: CNN, case: StepCase) -> Step:
     engine, x = Engine(model, fit_function("square"), case.batch), case.data()
     optimizer = _adam(model)
 
@@ -76,8 +75,7 @@ def plain_step(case: StepCase) -> Step:
 def conv2d_step(case: StepCase) -> Step:
     """`torch.nn.Conv2d` with circular padding and filters as large as the grid."""
     layers: list[nn.Module] = []
-    widths = [1, *[case.width] * (case.depth - 1), 1]
-    for c_in, c_out in pairwise(widths):
+    for c_in, c_out in case.channels():
         layers += [
             nn.Conv2d(c_in, c_out, case.n, padding="same", padding_mode="circular"),
             nn.ReLU(inplace=True),

@@ -8,8 +8,6 @@ the signals once, at its rate for copying; the arithmetic of the transforms, the
 optimiser and all overhead are free.
 """
 
-from itertools import pairwise
-
 import torch
 
 from benchmarks.contenders import StepCase
@@ -39,8 +37,7 @@ def count(case: StepCase) -> dict[str, float]:
     """Flops of the products and bytes that the transforms read and write, per step."""
     pixels = case.n**2
     flops, moved = 0.0, 0.0
-    widths = [1, *[case.width] * (case.depth - 1), 1]
-    for layer, (c_in, c_out) in enumerate(pairwise(widths)):
+    for layer, (c_in, c_out) in enumerate(case.channels()):
         # N/2 complex products, 4 real multiplications and 4 additions each, per entry and sample.
         product = 4.0 * pixels * c_in * c_out * case.batch
         flops += product * (2 if layer == 0 else 3)
