@@ -19,6 +19,8 @@ WARM_UP = 3
 """Calls that are not counted."""
 PAUSE = 0.05
 """Seconds before each turn."""
+WARM_SECONDS = 0.1
+"""Seconds of calls in each turn before the one that counts: at least one call."""
 
 
 Work = Callable[[], object]
@@ -68,10 +70,12 @@ def _make(make: Callable[[Any], Work], case: object, threads: int) -> None:
 
 
 def _turn() -> float:
-    """Time one call; one before it brings caches and threads back."""
+    """Time one call, after others have brought caches, clock and threads back."""
     assert _made is not None
     time.sleep(PAUSE)
-    _made()
+    spent = 0.0
+    while spent < WARM_SECONDS:
+        spent += _timed(_made)
     return _timed(_made)
 
 

@@ -1,7 +1,7 @@
 r"""Singular values per frequency: of layers, and of activations over a data set.
 
 LAPACK takes a batch of blocks on one core; here it is cut into slices that the cores share. Slices
-also bound the memory: beside the half spectrum only some ten MiB per core are in use, however many
+also bound the memory: beside the half spectrum only some MiB per core are in use, however many
 frequencies there are.
 """
 
@@ -9,7 +9,8 @@ import copy
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Barrier
@@ -25,14 +26,14 @@ from cbnlib.model import CNN
 
 T = TypeVar("T")
 
-_SLICE_BYTES = 4 * 2**20
-"""Blocks in one slice: fits into a core's cache, and lets the allocator use its memory again."""
+_SLICE_ENTRIES = 2**15
+"""Block entries in one slice, about a millisecond's work: so no core waits long for another."""
 
 _GROUP_BYTES = 128 * 2**20
 """Half spectra of equal layers that are decomposed together; a larger layer is taken alone."""
 
-_POOL_WORK = 10**5
-"""Below this many block entries times directions, threads cost more than they give."""
+_POOL_ENTRIES = 2**13
+"""Below this many block entries, threads cost more than they give."""
 
 _DIRECT_TAPS = 32
 """Up to this many taps the sum over them, slice by slice, is faster than the FFT of the grid."""
@@ -399,39 +400,41 @@ def _singular_values(
     Returns:
         Shape `[count, min(shape)]`, largest first.
     """
-    cores = torch.get_num_threads()
-    fitting = max(1, _SLICE_BYTES // (16 * math.prod(shape)))
-    if count * math.prod(shape) * min(shape) < _POOL_WORK:
-        slices = torch.arange(count).split(fitting)
-    else:
-        slices = torch.arange(count).split(min(fitting, -(-count // cores)))
+    size = math.prod(shape)
+    if count * size < _POOL_ENTRIES:
+        return _values(blocks_at(torch.arange(count)))
+    share = -(-count // (2 * torch.get_num_threads()))
+    slices = torch.arange(count).split(min(share, max(1, _SLICE_ENTRIES // size)))
+    return torch.cat(_on_cores(lambda rows: _values(blocks_at(rows)), slices))
 
-    def values(rows: Tensor) -> Tensor:
-        singular: Tensor = torch.linalg.svdvals(_without_dust(blocks_at(rows)))
-        return singular
 
-    return torch.cat(_on_cores(values, slices))
+def _values(matrices: Tensor) -> Tensor:
+    """Singular values of a batch, also where underflow makes the decomposition give up.
+
+    Raises:
+        ValueError: If an entry is NaN or infinite.
+    """
+    with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]  # undeclared there
+        values: Tensor = torch.linalg.svdvals(matrices)
+        if values.isfinite().all():
+            return values
+    check_finite("Fourier blocks", matrices)
+    again: Tensor = torch.linalg.svdvals(_without_dust(matrices))
+    return again
 
 
 def _without_dust(matrices: Tensor) -> Tensor:
     """The matrices with 0 for entries too small to count beside the largest of their matrix.
 
     What they square to, or what they are, falls below the smallest normal number, and then the
-    decomposition returns NaN in single precision. A ridge makes such entries: the weights of a dead
-    channel decay as far as numbers go. The values change by less than rounding does.
-
-    Raises:
-        ValueError: If an entry is NaN or infinite.
+    decomposition may return NaN in single precision. A ridge makes such entries: the weights of a
+    dead channel decay as far as numbers go. The values change by less than rounding does.
     """
     complex_ones = matrices.is_complex()
     entries = torch.view_as_real(matrices.resolve_conj()) if complex_ones else matrices
     size, kind = entries.abs(), torch.finfo(matrices.dtype)
     largest = size.amax(dim=tuple(range(1, size.ndim)), keepdim=True)
-    if not largest.isfinite().all():
-        check_finite("Fourier blocks", matrices)
     dust = size < (kind.eps**2 * largest).clamp_min(kind.tiny)
-    if not dust.any():
-        return matrices
     cleaned = entries.masked_fill(dust, 0)
     return torch.view_as_complex(cleaned) if complex_ones else cleaned
 
@@ -439,21 +442,39 @@ def _without_dust(matrices: Tensor) -> Tensor:
 def _on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
     """`map`, with each core working on one call; a single call has all cores.
 
-    A worker's own operations run on one thread, or the cores would be shared out twice.
+    The caller takes its share: were it only to wait, the system might wake all workers on the core
+    that it leaves. A worker's operations run on one thread, or the cores would be shared out twice.
     """
     calls = list(zip(*arguments, strict=True))
     threads = torch.get_num_threads()
     if threads == 1 or len(calls) == 1:
         return [function(*call) for call in calls]
-    return list(_pool(threads).map(lambda call: function(*call), calls))
+    results: dict[int, T] = {}
+    left = iter(enumerate(calls))  # shared: taking the next one is atomic
+
+    def work() -> None:
+        for i, call in left:
+            results[i] = function(*call)
+
+    helpers = [_pool(threads - 1).submit(work) for _ in range(min(threads, len(calls)) - 1)]
+    torch.set_num_threads(1)
+    try:
+        work()
+    finally:
+        torch.set_num_threads(threads)
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+    return [results[i] for i in range(len(calls))]
 
 
 @lru_cache(maxsize=1)
-def _pool(cores: int) -> ThreadPoolExecutor:
+def _pool(workers: int) -> ThreadPoolExecutor:
     """Workers that have all started: only then is the process's number of threads put back."""
-    pool, all_started = ThreadPoolExecutor(cores, initializer=_start_worker), Barrier(cores)
-    list(pool.map(lambda _: all_started.wait(), range(cores)))
-    torch.set_num_threads(cores)
+    threads = torch.get_num_threads()
+    pool, all_started = ThreadPoolExecutor(workers, initializer=_start_worker), Barrier(workers)
+    list(pool.map(lambda _: all_started.wait(), range(workers)))
+    torch.set_num_threads(threads)
     return pool
 
 
