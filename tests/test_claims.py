@@ -1,0 +1,95 @@
+"""Claims: the verdict follows from numbers and tolerance, and nothing else makes one."""
+
+import json
+import math
+
+import pytest
+
+from cbnlib import claims
+from cbnlib.claims import MIME, Claim, claim
+
+TEXTS = {"prediction": "Few are kept.", "quantity": "real dimensions", "figure": "fig-kept"}
+
+
+def stated(interval, **changes):
+    low, high = interval
+    given = {"paper": "C1", "task": "bump", "value": (low + high) / 2, "interval": interval}
+    return Claim(**TEXTS | given | {"seeds": 3, "tried": "longer training"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((3, 5), "reproduced"),
+        ((2, 3), "reproduced"),
+        ((3, 6), "partly"),
+        ((1, 6), "partly"),
+        ((6, 7), "not reproduced"),
+        ((0, 1), "not reproduced"),
+    ],
+)
+def test_the_verdict_is_where_the_interval_lies(interval, verdict):
+    assert stated(interval, at_least=2, at_most=5).verdict == verdict
+
+
+def test_one_side_is_enough():
+    assert stated((3, 5), at_most=5).verdict == "reproduced"
+    assert stated((3, 5), at_least=5).verdict == "partly"
+    assert stated((3, 5), at_least=6).verdict == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"paper": "C9", "at_most": 9}, "unknown claim 'C9'"),
+        ({"figure": " ", "at_most": 9}, "needs a figure"),
+        ({}, "needs a tolerance"),
+        ({"at_least": 3, "at_most": 2}, "nothing is >= 3 and <= 2"),
+        ({"value": math.nan, "at_most": 9}, "must be finite"),
+        ({"value": 8.0, "at_most": 9}, "outside its interval"),
+        ({"at_most": 1, "tried": ""}, "say in `tried`"),
+        ({"at_most": 9, "seeds": 0}, "seeds must be an integer >= 1"),
+    ],
+)
+def test_half_a_claim_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        stated((3, 5), **changes)
+
+
+def test_facts_come_back_the_same_through_json():
+    there = stated((3.0, 6.0), at_most=5.0)
+    assert Claim.from_facts(json.loads(json.dumps(there.facts()))) == there
+
+
+@pytest.mark.parametrize("verdict", ["reproduced", "not reproduced", "", None])
+def test_a_typed_verdict_is_refused(verdict):
+    facts = stated((3, 6), at_most=5).facts() | {"verdict": verdict}
+    with pytest.raises(ValueError, match="the numbers say 'partly'"):
+        Claim.from_facts(facts)
+
+
+def test_foreign_facts_are_refused():
+    facts = stated((3, 5), at_most=5).facts()
+    without = {k: v for k, v in facts.items() if k != "value"}
+    for foreign in (facts | {"extra": 1}, without):
+        with pytest.raises(ValueError, match="no facts of a claim"):
+            Claim.from_facts(foreign)
+
+
+def test_a_claim_shows_the_median_over_seeds(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5)
+    assert (made.value, made.interval, made.seeds) == (3, (3, 5), 3)
+    assert shown[0][MIME] == made.facts()
+    assert "3 (3 to 5)" in shown[0]["text/markdown"]
+    with pytest.raises(ValueError, match="at least one value"):
+        claim("C1", "bump", **TEXTS, values=[], at_most=5)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(12.0, "12"), (0.012345, "0.0123"), (1.5e-12, "1.5e-12"), (1234.5, "1.23e+03")],
+)
+def test_numbers_are_short(number, text):
+    assert claims._short(number) == text
