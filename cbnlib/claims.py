@@ -24,8 +24,8 @@ PAPER = {
 }
 """The paper's claims in short (Wen and Jacot, ICML 2024, abstract)."""
 
-MIME = "application/vnd.cbnlib.claim+json"
-"""Type of the output by which a notebook hands a claim to the book."""
+KEY = "cbnlib-claim"
+"""Where the metadata of a notebook's output hold a claim, for the book to collect."""
 
 Verdict = Literal["reproduced", "partly", "not reproduced"]
 
@@ -190,8 +190,22 @@ def publish(stated: Claim) -> None:
         f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
         f"seeds: {stated.seeds}. {stated.tried}"
     ).strip()
-    data = {MIME: stated.facts(), "text/markdown": text, "text/plain": text}
-    display(data, raw=True)
+    data = {"text/markdown": text, "text/plain": text}
+    display(data, metadata={KEY: stated.facts()}, raw=True)
+
+
+def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
+    """The claims that an executed notebook states, in order.
+
+    Args:
+        notebook: Its JSON.
+
+    Raises:
+        ValueError: As `Claim.from_facts`.
+    """
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    stated = [output["metadata"][KEY] for output in outputs if KEY in output.get("metadata", {})]
+    return [Claim.from_facts(facts) for facts in stated]
 
 
 def _short(number: float) -> str:

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from cbnlib import claims
-from cbnlib.claims import MIME, Claim, claim
+from cbnlib.claims import KEY, Claim, claim
 
 TEXTS = {"prediction": "Few are kept.", "quantity": "real dimensions", "figure": "fig-kept"}
 
@@ -78,13 +78,26 @@ def test_foreign_facts_are_refused():
 
 def test_a_claim_shows_the_median_over_seeds(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, **more: shown.append(data | more))
     made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5)
     assert (made.value, made.interval, made.seeds) == (3, (3, 5), 3)
-    assert shown[0][MIME] == made.facts()
+    assert shown[0]["metadata"][KEY] == made.facts()
     assert "3 (3 to 5)" in shown[0]["text/markdown"]
     with pytest.raises(ValueError, match="at least one value"):
         claim("C1", "bump", **TEXTS, values=[], at_most=5)
+
+
+def test_the_claims_of_a_notebook_are_found_and_checked():
+    there = stated((3, 5), at_most=5)
+    outputs = [
+        {"output_type": "stream", "text": "x"},
+        {"data": {}, "metadata": {KEY: there.facts()}},
+    ]
+    cells = [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": outputs}]
+    assert claims.claims_of({"cells": cells}) == [there]
+    outputs[1]["metadata"][KEY]["verdict"] = "partly"
+    with pytest.raises(ValueError, match="the numbers say 'reproduced'"):
+        claims.claims_of({"cells": cells})
 
 
 @pytest.mark.parametrize(

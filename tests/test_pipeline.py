@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cbnlib.claims import KEY, Claim
 from tools import check_browser, execute, render
 from tools.check_site import site_problems
 from tools.pair import write_pairs
@@ -56,6 +57,25 @@ for i in tqdm(range(3)):
     time.sleep(0.12)
     warnings.warn(f"warning {i}") if i == 1 else None
 print("value", VALUE, "seed", seed)"""
+CLAIM = Claim(
+    paper="C1",
+    task="a line",
+    prediction="It rises.",
+    quantity="slope",
+    value=1.5,
+    interval=(0.5, 2.0),
+    seeds=3,
+    figure="fig-line",
+    at_least=1.0,
+    tried="another pen",
+)
+STATES_A_CLAIM = f"""\
+from IPython.display import display
+display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
+CLAIMS_TABLE = """\
+```{claims-table} C1
+```
+"""
 FAILURES = {
     "01_raises": ("raise ValueError('no good')", "ValueError: no good"),
     "02_sleeps": ("time.sleep(100)", "longer than 3 s"),
@@ -208,14 +228,14 @@ def test_bad_options_are_refused(built, capsys, options, told):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """A book of two text pages and a notebook, rendered with the real settings."""
-    project = make_project(tmp_path_factory.mktemp("rendered"), {"01_line": notebook(FIGURE)})
+    line = notebook(FIGURE, cell(STATES_A_CLAIM))
+    project = make_project(tmp_path_factory.mktemp("rendered"), {"01_line": line})
     shutil.copytree(ROOT / "tools", project.root / "tools")
     project.book.mkdir()
     for name in ("logo.svg", "favicon.svg", "execution.md"):
         shutil.copy(ROOT / "book" / name, project.book)
-    write_book(
-        project, "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    )
+    text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
+    write_book(project, f"{text}\n\n{CLAIMS_TABLE}")
     bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
     (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
     assert run(project) == 0
@@ -231,6 +251,14 @@ def write_book(project, text):
 
 def test_the_rendered_book_has_no_problems(rendered):
     assert site_problems(rendered) == []
+
+
+def test_the_table_of_claims_has_what_the_notebook_states(rendered):
+    page = (rendered.site / "intro.html").read_text(encoding="utf-8")
+    row = page.split("<tbody>")[1].split("</tbody>")[0]
+    for told in ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐ partly", "another pen", "3 seeds"):
+        assert told in row
+    assert 'href="notebooks/01_line.html#fig-line"' in row
 
 
 BROKEN = {
@@ -308,8 +336,16 @@ def test_a_stale_notebook_is_not_rendered(rendered, capsys):
     assert "01_line is not executed for profile quick" in capsys.readouterr().err
 
 
-def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys):
-    write_book(rendered, "See {numref}`fig-gone`.")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("See {numref}`fig-gone`.", "fig-gone"),
+        (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
+        (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
+    ],
+)
+def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):
+    write_book(rendered, text)
     assert render.main(["--root", str(rendered.root)]) == 1
-    assert "fig-gone" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
     assert not rendered.site.exists()

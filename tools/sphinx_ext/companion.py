@@ -3,6 +3,8 @@
 * The buttons of such a page lead to the committed pair `notebooks/NN.md` and `notebooks/NN.ipynb`,
   not to the executed copy the page is rendered from, which is nowhere but in the build.
 * `{execution-table}` lists when, how and how long each notebook ran.
+* `{claims-table} C1` lists what the notebooks state about a claim of the paper, and the verdicts;
+  without a name it counts the verdicts of all claims.
 * `{versions-table}` lists the versions of Python and of the packages that are named in it.
 """
 
@@ -11,7 +13,7 @@ import shutil
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import nbformat
 from docutils import nodes
@@ -19,7 +21,11 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from cbnlib.checks import check_choice
+from cbnlib.claims import PAPER, Claim, Verdict, claims_of
+
 FOLDER = "notebooks"
+MARKS = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
 
 
 def repair_buttons(
@@ -99,6 +105,55 @@ class ExecutionTable(MarkdownTable):
         ]
 
 
+class ClaimsTable(MarkdownTable):
+    """`{claims-table}`: the claims that the executed notebooks state, with their verdicts."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make a row for each claim of the named one, or count the verdicts of each.
+
+        A claim that no notebook tests is a warning, and so an error of the build.
+        """
+        paper = self.arguments[0] if self.arguments else None
+        stated = [found for copy in self._copies() for found in self._claims(copy)]
+        if paper is None:
+            return self._overview([claim for claim, *_ in stated])
+        check_choice("claim", paper, PAPER)
+        rows = [self._row(*found) for found in stated if found[0].paper == paper]
+        if not rows:
+            warning = f"no notebook states anything about {paper}"
+            return [self.state.document.reporter.warning(warning, line=self.lineno)]
+        return self.table(["task and prediction", "measured", "verdict", "seen in"], rows)
+
+    def _copies(self) -> list[Path]:
+        return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
+
+    def _claims(self, copy: Path) -> list[tuple[Claim, str, str]]:
+        self.env.note_dependency(str(copy))
+        notebook = nbformat.read(copy, as_version=4)
+        edition = notebook.metadata["companion"]["profile"]
+        return [(claim, copy.stem, edition) for claim in claims_of(notebook)]
+
+    def _row(self, claim: Claim, stem: str, edition: str) -> list[str]:
+        runs = f"{claim.seeds} {'seed' if claim.seeds == 1 else 'seeds'}, {edition}"
+        tried = f"<br>*{claim.tried}*" if claim.verdict != "reproduced" else ""
+        return [
+            f"**{claim.task}.** {claim.prediction}",
+            f"{claim.quantity}: **{claim.measured}**<br>predicted {claim.tolerance}",
+            f"{MARKS[claim.verdict]} {claim.verdict}{tried}",
+            f"{{numref}}`{claim.figure}`, {{doc}}`/{FOLDER}/{stem}`<br>{runs}",
+        ]
+
+    def _overview(self, stated: list[Claim]) -> list[nodes.Node]:
+        rows = []
+        for paper, text in PAPER.items():
+            verdicts = [claim.verdict for claim in stated if claim.paper == paper]
+            counts = [str(verdicts.count(verdict)) for verdict in get_args(Verdict)]
+            rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
+        return self.table(["claim", "in short", *get_args(Verdict)], rows)
+
+
 class VersionsTable(MarkdownTable):
     """`{versions-table}`: the installed versions of the packages its content names."""
 
@@ -115,5 +170,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", repair_buttons, priority=900)
     app.connect("build-finished", replace_downloads)
     app.add_directive("execution-table", ExecutionTable)
+    app.add_directive("claims-table", ClaimsTable)
     app.add_directive("versions-table", VersionsTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
