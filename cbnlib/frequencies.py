@@ -46,6 +46,36 @@ class Frequencies:
         """Indices of the entries with multiplicity > 0: one per pair. Shape `[M]`."""
         return self.multiplicity.nonzero().squeeze(1)
 
+    @property
+    def half_grid(self) -> tuple[int, ...]:
+        """Shape of what `torch.fft.rfftn` returns: the last axis is halved."""
+        return (*self.grid[:-1], self.grid[-1] // 2 + 1)
+
+    def complete(self, at_modes: Tensor) -> Tensor:
+        """From one entry per mode to one per stored frequency.
+
+        Where both members of a pair are stored, the second gets the complex conjugate.
+
+        Args:
+            at_modes: Shape `[M, ...]`, in the order of `modes`.
+
+        Returns:
+            Shape `[F, ...]`.
+
+        Example:
+            >>> f = frequencies((3, 3))  # of (1, 0) and (-1, 0), the first is the mode
+            >>> f.complete(torch.tensor([1, 0, 1j, 0, 0])).tolist()[::2]
+            [(1+0j), 1j, -1j]
+        """
+        stored = at_modes.new_zeros(len(self.omega), *at_modes.shape[1:])
+        stored[self.modes] = at_modes
+        second = (self.multiplicity == 0).nonzero().squeeze(1)
+        negative = (-self.omega[second]) % torch.tensor(self.grid)
+        # Only in two dimensions do both members stand, and then in the same column.
+        first = negative[:, 0] * self.half_grid[-1] + negative[:, -1]
+        stored[second] = stored[first].conj()
+        return stored
+
 
 @lru_cache(maxsize=64)
 def _frequencies(grid: tuple[int, ...]) -> Frequencies:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib.checks import check_choice, check_count, check_grid, check_positive, check_signal
+from cbnlib.frequencies import frequencies
 from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
 
 Parametrization = Literal["pixel", "spectral"]
@@ -101,7 +102,7 @@ class CircularConv(nn.Module):
         v: Tensor = self.weight
         if self.parametrization == "spectral":
             stored = coordinates_to_blocks(v, self.grid).movedim(0, -1)
-            return stored.reshape(self.c_out, self.c_in, *self._half_grid)
+            return stored.reshape(self.c_out, self.c_in, *frequencies(self.grid).half_grid)
         if self.window != self.grid:
             missing = [n - k for n, k in zip(self.grid, self.window, strict=True)]
             pad = [side for extra in reversed(missing) for side in (0, extra)]
@@ -119,7 +120,7 @@ class CircularConv(nn.Module):
         Raises:
             ValueError: If the shape does not fit, or the window is smaller than the grid.
         """
-        shape = (self.c_out, self.c_in, *self._half_grid)
+        shape = (self.c_out, self.c_in, *frequencies(self.grid).half_grid)
         if tuple(blocks.shape) != shape or self.window != self.grid:
             raise ValueError(
                 f"blocks of shape {tuple(blocks.shape)} do not fit a layer with blocks {shape} "
@@ -130,10 +131,6 @@ class CircularConv(nn.Module):
             self.weight.copy_(blocks_to_coordinates(stored, self.grid))
         else:
             self.weight.copy_(torch.fft.irfftn(blocks, s=self.grid, dim=self.axes, norm="ortho"))
-
-    @property
-    def _half_grid(self) -> tuple[int, ...]:
-        return (*self.grid[:-1], self.grid[-1] // 2 + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to signals of shape `[batch, c_in, *grid]`.

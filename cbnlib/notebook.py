@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ import torch
 
 from cbnlib.checks import check_choice
 from cbnlib.experiments import Experiment
-from cbnlib.records.contents import Provenance, environment
+from cbnlib.records.contents import Provenance
 from cbnlib.runs import Run, obtain, run_experiment
 
-__all__ = ["Profile", "check_profile", "environment", "glue", "origins", "runs_of", "start"]
+__all__ = ["Profile", "check_profile", "glue", "origins", "runs_of", "start"]
 
 Profile = Literal["quick", "paper"]
 
@@ -94,12 +94,11 @@ def runs_of(
     if profile == "quick":
         return [run_experiment(e, data_folder=data_folder) for e in experiments]
     root = Path("..")  # notebooks run in their own folder
-    places: dict[str, Any] = {
-        "records": [root / "records" / notebook],
-        "data_folder": data_folder or None,
-    }
-    workspace = root / "_build" / "runs" / notebook
-    return [obtain(e, workspace=workspace, **places) for e in experiments]
+    records, workspace = [root / "records" / notebook], root / "_build" / "runs" / notebook
+    folder = data_folder or None
+    return [
+        obtain(e, records=records, workspace=workspace, data_folder=folder) for e in experiments
+    ]
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:

@@ -324,8 +324,7 @@ def _check_precision(dtype: torch.dtype) -> torch.dtype:
 
 def _transform(w: Tensor, grid: tuple[int, ...]) -> Tensor:
     """Fourier blocks of a filter, `[c_out, c_in, *half_grid]`: `rfftn`, shared by the cores."""
-    half_grid = (*grid[:-1], grid[-1] // 2 + 1)
-    blocks = torch.empty(*w.shape[:2], *half_grid, dtype=w.dtype.to_complex())
+    blocks = torch.empty(*w.shape[:2], *frequencies(grid).half_grid, dtype=w.dtype.to_complex())
 
     def fill(part: Tensor, out: Tensor) -> None:
         torch.fft.rfftn(part, s=grid, dim=tuple(range(2, w.ndim)), out=out)
@@ -339,8 +338,7 @@ def _blocks_of_equal(layers: Sequence[CircularConv], dtype: torch.dtype | None) 
     """Fourier blocks of layers of equal shape, `[layers, c_out, c_in, *half_grid]`."""
     first = layers[0]
     precision = _check_precision(dtype or first.weight.dtype)
-    half_grid = (*first.grid[:-1], first.grid[-1] // 2 + 1)
-    shape = (len(layers), first.c_out, first.c_in, *half_grid)
+    shape = (len(layers), first.c_out, first.c_in, *frequencies(first.grid).half_grid)
     blocks = torch.empty(shape, dtype=precision.to_complex())
 
     def fill(layer: CircularConv, out: Tensor) -> None:

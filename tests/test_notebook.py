@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
-from cbnlib.notebook import check_profile, environment, glue, origins, runs_of
-from cbnlib.records.contents import Provenance
+from cbnlib.notebook import check_profile, glue, origins, runs_of
+from cbnlib.records.contents import Provenance, environment
 from cbnlib.records.sealed import RecordError
 
 

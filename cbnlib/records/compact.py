@@ -76,10 +76,7 @@ def expand(compacted: CompactLayer, layer: CircularConv) -> None:
     stored = left.new_zeros(len(freqs.omega), layer.c_out, layer.c_in)
     directions = torch.einsum("ko,ki->koi", left, right)
     stored.index_add_(0, arrays["mode"].long(), directions)
-    others, representatives = _conjugates(layer.grid)
-    stored[others] = stored[representatives].conj()
-    half_grid = (*layer.grid[:-1], layer.grid[-1] // 2 + 1)
-    blocks = stored.permute(1, 2, 0).unflatten(-1, half_grid)
+    blocks = freqs.complete(stored[freqs.modes]).permute(1, 2, 0).unflatten(-1, freqs.half_grid)
     layer.set_blocks(blocks.to(layer.blocks().dtype))
 
 
@@ -101,15 +98,6 @@ def _factors(layer: CircularConv, norm: float, budget: float) -> CompactLayer:
         "right": torch.view_as_real(vh[row, direction].resolve_conj()).float(),
     }
     return CompactLayer("factors", arrays, norm, float(squares[~kept].sum()))
-
-
-def _conjugates(grid: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The stored frequencies that are no modes, and where their negatives stand."""
-    freqs = frequencies(grid)
-    strides = torch.tensor([grid[-1] // 2 + 1, 1][-len(grid) :])
-    others = (freqs.multiplicity == 0).nonzero().squeeze(1)
-    negatives = (-freqs.omega[others]) % torch.tensor(grid)
-    return others, (negatives * strides).sum(dim=1)
 
 
 def _size(compacted: CompactLayer) -> int:

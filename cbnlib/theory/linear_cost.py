@@ -110,7 +110,7 @@ def balanced_factorisation(a: Tensor, L: int, *, tolerance: float = 1e-12) -> CN
         8.776526
     """
     grid = _check_filter(a)
-    freqs, half = frequencies(grid), (*grid[:-1], grid[-1] // 2 + 1)
+    freqs = frequencies(grid)
     a_hat = torch.fft.rfftn(a.double(), dim=tuple(range(2, a.ndim)))
     factors = _factors(a_hat.flatten(2).permute(2, 0, 1)[freqs.modes], grid, L, tolerance)
     width = max([1, *(f.shape[1] for f in factors[:-1])])
@@ -119,8 +119,8 @@ def balanced_factorisation(a: Tensor, L: int, *, tolerance: float = 1e-12) -> CN
     )
     model = CNN(config, seed=0).double()
     for conv, factor in zip(model.convs, factors, strict=True):
-        blocks = _complete(factor, grid).permute(1, 2, 0)
-        conv.set_blocks(blocks.unflatten(2, half))
+        blocks = freqs.complete(factor).permute(1, 2, 0)
+        conv.set_blocks(blocks.unflatten(2, freqs.half_grid))
     return model
 
 
@@ -150,18 +150,6 @@ def _factors(a_hat: Tensor, grid: tuple[int, ...], L: int, tolerance: float) -> 
     root = s[:, :width].pow(1 / L).to(u.dtype)
     middle = torch.diag_embed(root)
     return [root.unsqueeze(2) * vh[:, :width], *[middle] * (L - 2), u[:, :, :width] * root[:, None]]
-
-
-def _complete(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """From one block per mode to one per stored entry: conjugates where both of a pair stand."""
-    freqs, sizes = frequencies(grid), torch.tensor(grid)
-    stored = blocks.new_zeros(len(freqs.omega), *blocks.shape[1:])
-    stored[freqs.modes] = blocks
-    second = (freqs.multiplicity == 0).nonzero().squeeze(1)
-    negative = (-freqs.omega[second]) % sizes
-    first = negative[:, 0] * (grid[-1] // 2 + 1) + negative[:, -1]  # 2-D: only there both stand
-    stored[second] = stored[first].conj()
-    return stored
 
 
 @torch.no_grad()
