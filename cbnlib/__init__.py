@@ -12,6 +12,8 @@ The modules, in reading order:
 * `records`, `sweeps`: finished runs on disk, checkpoints of unfinished ones; runs on many cores.
 * `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
 * `bottleneck`: which layers keep which few modes, by one rule.
+* `phases`: angles stored in coefficients: reading, swapping and decoding them.
+* `variation`: kept singular directions as dials, to see what each encodes.
 * `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
 * `plots`: the figures.
 * `notebook`: what the notebooks need around an experiment.

@@ -23,7 +23,10 @@ JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JS
 FORMAT = 1
 """Version of `Experiment.facts`; raised when the meaning of a fact changes."""
 
-NEUTRAL: dict[str, dict[str, JSON]] = {}
+NEUTRAL: dict[str, dict[str, JSON]] = {
+    "training": {"snapshots": 24},
+    "task digits": {"margin": 0},
+}
 """Values that are left out of the facts, by part (`network`, `coarse`, `training`, `task bump`).
 
 A field or a task's option added later changes the digest of every older experiment. To keep them,

@@ -18,7 +18,15 @@ from cbnlib.experiments import Experiment
 from cbnlib.loop import History
 from cbnlib.model import CNN, CNNConfig
 from cbnlib.records.checkpoint import SECONDS, Checkpointer
-from cbnlib.records.contents import EXAMPLES, Provenance, Run, SpectraSnapshot, TaskFacts
+from cbnlib.records.contents import (
+    EXAMPLES,
+    MEASURED,
+    HeldOut,
+    Provenance,
+    Run,
+    SpectraSnapshot,
+    TaskFacts,
+)
 from cbnlib.records.record import load_record, save_record
 from cbnlib.records.snapshots import SpectraRecorder, snapshot_steps
 from cbnlib.spectra import activation_spectra
@@ -27,6 +35,7 @@ from cbnlib.train_config import TrainConfig
 from cbnlib.training import evaluate, train
 
 __all__ = [
+    "HeldOut",
     "Provenance",
     "Run",
     "SpectraSnapshot",
@@ -175,7 +184,7 @@ def _train_one(
 ) -> Run:
     training, start = experiment.training, time.monotonic()
     model = CNN(experiment.network, seed=experiment.seeds[0])
-    recorder = SpectraRecorder(snapshot_steps(training.steps))
+    recorder = SpectraRecorder(snapshot_steps(training.steps, training.snapshots), task.x)
     if checkpoint is not None:
         checkpoint.snapshots = recorder
     history = train(
@@ -200,7 +209,7 @@ def _train_several(
         raise ValueError("the tasks of an ensemble must have the same inputs")
     of_member = [task for task in tasks for _ in experiment.seeds]
     models = [CNN(experiment.network, seed=seed) for _, seed in experiment.members]
-    recorders = [SpectraRecorder({0, training.steps}) for _ in models]
+    recorders = [SpectraRecorder({0, training.steps}, x) for _ in models]
     for model, recorder in zip(models, recorders, strict=True):
         recorder.observe(0, model)
     y = torch.stack([task.y for task in of_member])
@@ -235,8 +244,20 @@ def _measured(
         provenance=provenance,
         examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
         spectra=recorder.taken if recorder is not None else [],
-        activations=activation_spectra(model, task.x) if recorder is not None else [],
+        activations=activation_spectra(model, task.x[:MEASURED]) if recorder is not None else [],
+        held_out=_on_held_out(model, task),
     )
+
+
+@torch.no_grad()
+def _on_held_out(model: CNN, task: Task) -> HeldOut | None:
+    """What a classifier reaches on the held-out samples, in batches that bound the memory."""
+    if task.held_out is None or task.loss != "cross_entropy":
+        return None
+    x, y = task.held_out
+    guesses = torch.cat([model(batch).argmax(dim=1) for batch in x.split(512)])
+    accuracy = float((guesses == y).double().mean())
+    return HeldOut(len(x), evaluate(model, x, y, loss=task.loss), accuracy)
 
 
 def _check_loss(task: Task, training: TrainConfig) -> None:

@@ -39,6 +39,9 @@ class TrainConfig:
     """Order of the samples."""
     records: int = 100
     """How many points of the history are kept."""
+    snapshots: int = 24
+    """How many spectra over training are kept, the first and the last among them; an ensemble keeps
+    these two. They are most of a record's bytes."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -52,3 +55,4 @@ class TrainConfig:
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("loss", self.loss, get_args(Loss))
         check_count("records", self.records)
+        check_count("snapshots", self.snapshots, minimum=2)

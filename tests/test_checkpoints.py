@@ -28,8 +28,14 @@ from cbnlib.records.checkpoint import Checkpointer, read_checkpoint
 from cbnlib.records.contents import Run
 from cbnlib.records.record import load_record
 from cbnlib.records.sealed import ForeignRecordError, RecordError
-from cbnlib.records.snapshots import SpectraRecorder, snapshot_steps
+from cbnlib.records.snapshots import (
+    SAMPLES,
+    SpectraRecorder,
+    mode_amplitudes,
+    snapshot_steps,
+)
 from cbnlib.runs import RECORD, run_experiment
+from cbnlib.spectra import activation_spectra
 from cbnlib.tasks import bump
 
 KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
@@ -77,7 +83,9 @@ def assert_same_bits(run: Run, other: Run) -> None:
     assert (run.fit, run.norm) == (other.fit, other.norm)
     assert [s.step for s in run.spectra] == [s.step for s in other.spectra]
     for a, b in zip(run.spectra, other.spectra, strict=True):
-        for one, two in zip(a.layers, b.layers, strict=True):
+        assert len(a.activations) == len(run.model.convs)
+        ours, theirs = [*a.layers, *a.activations], [*b.layers, *b.activations]
+        for one, two in zip(ours, theirs, strict=True):
             assert torch.equal(one.values, two.values)
 
 
@@ -151,6 +159,51 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
 
 
+def test_a_checkpoint_from_before_activations_were_kept() -> None:
+    model = CNN(NETWORK, seed=3)
+    recorder, older = (SpectraRecorder({0}, TASK.x) for _ in range(2))
+    recorder.observe(0, model)
+    weights = {k: v for k, v in recorder.tensors().items() if "activations" not in k}
+    older.restore([0], weights, model)
+    (shot,) = older.taken
+    assert torch.equal(shot.layers[1].values, recorder.taken[0].layers[1].values)
+    assert shot.activations == []
+
+
+def test_snapshots_leave_a_run_alone() -> None:
+    observed, plain = CNN(NETWORK, seed=3), CNN(NETWORK, seed=3)
+    recorder = SpectraRecorder(range(STEPS + 1), TASK.x)
+    config = experiment().training
+    train(observed, TASK.x, TASK.y, config, observe=recorder.observe, progress=False)
+    train(plain, TASK.x, TASK.y, config, progress=False)
+    assert len(recorder.taken) == STEPS + 1
+    for a, b in zip(observed.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("grid", [8, (4, 5)])
+def test_amplitudes_are_the_roots_of_summed_squares(grid: Any) -> None:
+    model = CNN(CNNConfig(grid, 3, 3), seed=0).double()
+    axes = model.convs[0].grid
+    shape, generator = (150, 1, *axes), torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
+    for amplitude, spectrum in zip(
+        mode_amplitudes(model, x), activation_spectra(model, x), strict=True
+    ):
+        assert amplitude.grid == spectrum.grid
+        expected = spectrum.values.square().sum(dim=1, keepdim=True).sqrt()
+        torch.testing.assert_close(amplitude.values, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_only_the_first_samples_are_sent_through_the_network() -> None:
+    model = CNN(NETWORK, seed=0)
+    x = torch.randn(SAMPLES + 9, 1, 8, generator=torch.Generator().manual_seed(0))
+    recorder = SpectraRecorder({0}, x)
+    recorder.observe(0, model)
+    expected = mode_amplitudes(model, x[:SAMPLES])
+    assert torch.equal(recorder.taken[0].activations[1].values, expected[1].values)
+
+
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     run_until(9, tmp_path, experiment())
     with pytest.raises(ForeignRecordError, match=r"checkpoint\.json: digest '\w+', expected '\w+'"):
@@ -166,7 +219,7 @@ def test_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
-    recorder = SpectraRecorder(snapshot_steps(STEPS))
+    recorder = SpectraRecorder(snapshot_steps(STEPS), TASK.x)
     checkpoint = Checkpointer(tmp_path, "d", seconds=1e9, snapshots=recorder)
     states = []
 

@@ -235,7 +235,7 @@ def rendered(tmp_path_factory):
     for name in ("logo.svg", "favicon.svg", "execution.md"):
         shutil.copy(ROOT / "book" / name, project.book)
     text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    write_book(project, f"{text}\n\n{CLAIMS_TABLE}")
+    write_book(project, f"{text}\n\nReproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}")
     bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
     (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
     assert run(project) == 0
@@ -255,6 +255,7 @@ def test_the_rendered_book_has_no_problems(rendered):
 
 def test_the_table_of_claims_has_what_the_notebook_states(rendered):
     page = (rendered.site / "intro.html").read_text(encoding="utf-8")
+    assert "Reproduced: 0 of 1." in page
     row = page.split("<tbody>")[1].split("</tbody>")[0]
     for told in ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐ partly", "another pen", "3 seeds"):
         assert told in row

@@ -447,7 +447,8 @@ def mnist_folder(folder: Path) -> Path:
     for kind, array in {"images-idx3": images, "labels-idx1": labels}.items():
         sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
         data = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-        (folder / f"train-{kind}-ubyte").write_bytes(data)
+        for split in ("train", "t10k"):
+            (folder / f"{split}-{kind}-ubyte").write_bytes(data)
     return folder
 
 
@@ -466,7 +467,7 @@ def test_record_round_trip(name: str, tmp_path: Path) -> None:
 
 
 def assert_same(run: Run, original: Run) -> None:
-    for name in ("network", "training", "history", "fit", "norm", "loss", "task"):
+    for name in ("network", "training", "history", "fit", "norm", "loss", "task", "held_out"):
         assert getattr(run, name) == getattr(original, name)
     assert (run.provenance.source, original.provenance.source) == ("record", "live")
     assert run.provenance.environment == original.provenance.environment
@@ -478,13 +479,67 @@ def assert_same(run: Run, original: Run) -> None:
     torch.testing.assert_close(output, expected, rtol=1e-3, atol=1e-4)
     assert [s.step for s in run.spectra] == [s.step for s in original.spectra]
     for shot, other in zip(run.spectra, original.spectra, strict=True):
-        for a, b in zip(shot.layers, other.layers, strict=True):
+        assert len(shot.activations) == len(run.model.convs)
+        ours, theirs = [*shot.layers, *shot.activations], [*other.layers, *other.activations]
+        for a, b in zip(ours, theirs, strict=True):
             assert a.grid == b.grid
             torch.testing.assert_close(a.values, b.values, rtol=5e-4, atol=1e-7)
     assert len(run.activations) == len(run.model.convs)
     for a, b in zip(run.activations, original.activations, strict=True):
         assert a.grid == b.grid
         assert torch.equal(a.values, b.values)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("accuracy", 1.01, "impossible numbers"),
+        ("accuracy", -0.1, "impossible numbers"),
+        ("samples", 0, "impossible numbers"),
+        ("fit", -1.0, "impossible numbers"),
+        ("samples", 1.5, r"networks\[0\]\.held_out\.samples must be int"),
+        ("more", 1, r"networks\[0\]\.held_out must have the keys"),
+    ],
+)
+def test_impossible_held_out_numbers(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    data = mnist_folder(tmp_path)
+    classifier = EXPERIMENTS["labels"]
+    [run] = run_experiment(classifier, folder=tmp_path, data_folder=data, progress=False)
+    assert run.held_out is not None
+    assert run.held_out.samples == 30
+    reseal(tmp_path / RECORD, put("networks", 0, "held_out", key, value=value))
+    with pytest.raises(RecordError, match=f"record.json: .*{message}"):
+        load_record(tmp_path / RECORD)
+
+
+def test_older_records_have_no_held_out_numbers(tmp_path: Path) -> None:
+    data = mnist_folder(tmp_path)
+    run_experiment(EXPERIMENTS["labels"], folder=tmp_path, data_folder=data, progress=False)
+    reseal(tmp_path / RECORD, lambda document, _: document["networks"][0].pop("held_out"))
+    assert load_record(tmp_path / RECORD)[1][0].held_out is None
+
+
+def without_amplitudes(_: Any, arrays: dict[str, np.ndarray]) -> None:
+    for name in [name for name in arrays if ".amplitudes." in name]:
+        del arrays[name]
+
+
+def test_older_records_have_no_activations_over_training(copy: Path, tmp_path: Path) -> None:
+    reseal(copy, without_amplitudes)
+    experiment, runs = load_record(copy)
+    assert all(shot.layers and shot.activations == [] for shot in runs[0].spectra)
+    save_record(tmp_path / "again", experiment, runs)
+    assert read_sealed(tmp_path / "again").keys() == read_sealed(copy).keys()
+    assert load_record(tmp_path / "again")[1][0].spectra[0].activations == []
+
+
+def test_amplitudes_too_large_for_16_bits(record: Path, tmp_path: Path) -> None:
+    experiment, runs = load_record(record)
+    runs[0].spectra[-1].activations[1].values[0] = 1e5
+    save_record(tmp_path / "a", experiment, runs)
+    arrays = parse_npz(read_sealed(tmp_path / "a")["arrays.npz"])
+    kinds = [arrays[f"0.amplitudes.{layer}"].dtype.name for layer in range(3)]
+    assert kinds == ["float16", "float32", "float16"]
 
 
 def test_same_run_gives_the_same_bytes(record: Path, tmp_path: Path) -> None:
@@ -570,6 +625,8 @@ FORGED: list[tuple[Any, str]] = [
     (put(*NETWORK, "snapshots", value=[]), "no snapshot"),
     (put(*NETWORK, "snapshots", -1, value=7), "snapshots do not grow, or exceed 6"),
     (put(*NETWORK, "layers", value=[]), "0 layers"),
+    (put(*NETWORK, "held_out", value={"samples": 1, "fit": 1.0, "accuracy": 1.0}),
+     "no classification"),
     (put(*NETWORK, "layers", 0, "form", value="pickle"), "unknown form 'pickle'"),
     (put(*NETWORK, "layers", 0, "form", value="factors"), r"array '0\.convs\.0\.left' is missing"),
     (put(*NETWORK, "layers", 0, "discarded", value=1e9), "lacks"),
@@ -579,6 +636,10 @@ FORGED: list[tuple[Any, str]] = [
     (array("0.spectra.2", hole), "holds NaN"),
     (array("0.spectra.2", lambda a: a[:-1]), "shape"),
     (array("0.activations.0", lambda a: a[:, :2]), r"\(5, 2\), expected float32 and \(5, 3\)"),
+    (array("0.amplitudes.1", lambda a: a[1:]), r"\(6, 5, 1\), expected .* and \(7, 5, 1\)"),
+    (array("0.amplitudes.1", hole), "holds NaN"),
+    (lambda _, arrays: arrays.pop("0.amplitudes.2"), r"array '0\.amplitudes\.2' is missing"),
+    (lambda _, arrays: arrays.pop("0.amplitudes.0"), r"unknown array '0\.amplitudes\.1'"),
     (array("examples.0.x", lambda a: a[:5]), r"expected float32 and \(20, 1, 8\)"),
     (lambda _, arrays: arrays.pop("0.convs.2.bias"), r"array '0\.convs\.2\.bias' is missing"),
     (lambda _, arrays: arrays.update(more=np.zeros(1)), "unknown array 'more'"),

@@ -38,6 +38,21 @@ def test_what_is_known_of_the_task() -> None:
     assert (run.spectra, run.activations) == ([], [])
 
 
+def test_a_classifier_is_measured_on_held_out_samples() -> None:
+    y, held_out = torch.arange(20) % 2, (TASK.x[:8], torch.tensor([0, 1] * 4))
+    task = Task("t", TASK.x, y, "cross_entropy", held_out)
+    network = CNNConfig(grid=8, width=2, depth=2, c_out=2, head="pooling")
+    training = TrainConfig(0.01, 0.01, 5, loss="cross_entropy")
+    run = run_task(task, network, training, progress=False)
+    assert run.held_out is not None
+    with torch.no_grad():
+        right = run.model(held_out[0]).argmax(dim=1) == held_out[1]
+    assert (run.held_out.samples, run.held_out.accuracy) == (8, float(right.double().mean()))
+    expected = evaluate(run.model, *held_out, loss="cross_entropy")
+    assert run.held_out.fit == pytest.approx(expected)
+    assert run_task(TASK, NETWORK, TRAINING, progress=False).held_out is None
+
+
 def test_the_seed_draws_the_weights() -> None:
     untrained = TrainConfig(ridge=0.01, learning_rate=0.01, steps=0, seed=3)
     run = run_task(TASK, NETWORK, untrained, progress=False)
@@ -68,6 +83,17 @@ def test_an_experiment_is_the_run_of_its_task() -> None:
     assert (run.history, run.fit, run.norm) == (short.history, short.fit, short.norm)
     assert [shot.step for shot in run.spectra] == [0, 1, 2, 3, 4, 5]
     assert len(run.activations) == 2
+
+
+def test_as_many_spectra_as_asked_for() -> None:
+    for count, steps in ((2, [0, 5]), (24, [0, 1, 2, 3, 4, 5])):
+        training = TrainConfig(0.01, 0.01, 5, seed=3, snapshots=count)
+        experiment = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
+        assert (experiment.digest() == BUMP.digest()) == (count == 24)
+        [run] = run_experiment(experiment, progress=False)
+        assert [shot.step for shot in run.spectra] == steps
+    with pytest.raises(ValueError, match="snapshots must be an integer >= 2, got 1"):
+        TrainConfig(0.01, 0.01, 5, snapshots=1)
 
 
 def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:

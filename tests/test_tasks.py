@@ -47,6 +47,25 @@ def test_digits_ship_with_the_package() -> None:
     assert task.variance == pytest.approx(float(task.y.var(dim=0, unbiased=False).sum()))
 
 
+def test_all_digits_are_split_in_equal_shares() -> None:
+    task = digits()
+    assert task.loss == "cross_entropy"
+    assert task.held_out is not None
+    x, y = task.held_out
+    assert (x.shape, task.x.shape) == ((497, 1, 8, 8), (1300, 1, 8, 8))
+    everything = torch.cat([task.y, y]).bincount()
+    assert everything.sum() == 1797
+    shares = y.bincount() / everything
+    assert float((shares - 497 / 1797).abs().max()) < 1 / everything.min()
+    assert digits(3).held_out is None
+    assert digits(margin=2).x.shape == (1300, 1, 12, 12)
+    assert torch.equal(digits(3, margin=2).x[:, :, 2:-2, 2:-2], digits(3).x)
+    assert torch.equal(digits(3, margin=2).x.sum(), digits(3).x.sum())
+    assert torch.equal(task.x, digits().x)
+    zeros = torch.cat([x[y == 0], task.x[task.y == 0]]).flatten(1).sum(dim=1)
+    torch.testing.assert_close(zeros.sort()[0], digits(0).x.flatten(1).sum(dim=1).sort()[0])
+
+
 @pytest.mark.parametrize("relu", [False, True])
 def test_low_pass_is_its_projector(relu: bool) -> None:
     task = low_pass([[(0, 1), (0, -1)], [(2, 2)]], (4, 4), samples=3, relu=relu, seed=1)
@@ -112,6 +131,15 @@ def test_mnist_from_a_folder(folder: Path) -> None:
     assert everything.loss == "cross_entropy"
     assert everything.y.tolist() == [0, 1, 0, 7]
     assert everything.x.shape == (4, 1, 28, 28)
+    assert everything.held_out is zeros.held_out is None
+
+
+def test_mnist_holds_its_test_images_out(folder: Path) -> None:
+    task, test = mnist(size=7, folder=folder), mnist(size=7, split="test", folder=folder)
+    assert task.held_out is not None
+    assert torch.equal(task.held_out[0], test.x)
+    assert torch.equal(task.held_out[1], test.y)
+    assert len(task.x) == 5
 
 
 def test_mnist_is_pooled_by_averages(folder: Path) -> None:
@@ -209,7 +237,8 @@ def test_download_is_checked_and_cached(
         (lambda: bump(0), "n must be an integer >= 1, got 0"),
         (lambda: bump(samples=0), "samples"),
         (lambda: bump(sharpness=-1.0), "sharpness must be finite and > 0, got -1.0"),
-        (lambda: digits(10), r"digit must be in 0..9, got 10"),
+        (lambda: digits(10), r"digit must be in 0..9 or None, got 10"),
+        (lambda: digits(margin=-1), "margin must be an integer >= 0, got -1"),
         (lambda: mnist(-1), r"digit must be in 0..9 or None, got -1"),
         (lambda: mnist(size=13), "size must divide 28, got 13"),
         (lambda: mnist(size=0), "size must divide 28, got 0"),

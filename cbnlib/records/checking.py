@@ -42,9 +42,13 @@ _SCHEMA: dict[Any, Any] = {
             "history": {"step": [int], "loss": [float], "fit": [float], "norm": [float]},
             "snapshots": [int],
             "layers": [{"form": str, "norm": float, "discarded": float}],
+            "held_out": {"samples": int, "fit": float, "accuracy": float},
         }
     ],
 }
+
+_OPTIONAL = {"held_out"}
+"""Keys that may be missing."""
 
 
 def is_filter(name: str) -> bool:
@@ -66,7 +70,7 @@ def _check_schema(value: object, schema: object, where: str) -> None:
     elif isinstance(schema, dict):
         _check_schema(value, dict, where)
         assert isinstance(value, dict)
-        if str not in schema and value.keys() != schema.keys():
+        if str not in schema and value.keys() | _OPTIONAL & schema.keys() != schema.keys():
             raise ValueError(f"{where} must have the keys {sorted(schema)}, got {sorted(value)}")
         for key, entry in value.items():
             _check_schema(entry, schema.get(key, schema.get(str)), f"{where}.{key}")
@@ -109,6 +113,15 @@ def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
                 raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
             if not 0 <= layer["discarded"] <= layer["norm"]:
                 raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
+        if "held_out" in entry:
+            _check_held_out(entry["held_out"], training.loss)
+
+
+def _check_held_out(held_out: Mapping[str, Any], loss: str) -> None:
+    if loss != "cross_entropy":
+        raise ValueError("held-out samples of a task that is no classification")
+    if held_out["samples"] < 1 or held_out["fit"] < 0 or not 0 <= held_out["accuracy"] <= 1:
+        raise ValueError(f"impossible numbers on held-out samples: {held_out}")
 
 
 def _check_steps(name: str, steps: list[int], last: int) -> None:
@@ -128,6 +141,7 @@ def _expected(document: Mapping[str, Any], experiment: Experiment, arrays: Array
     for t, task in enumerate(document["tasks"]):
         expected |= _expected_examples(t, task, experiment.network, arrays)
     skeleton = _skeleton(experiment.network)
+    has_amplitudes = "0.amplitudes.0" in arrays  # older records have none; else there are all
     for i, entry in enumerate(document["networks"]):
         for name, parameter in skeleton.named_parameters():
             if not is_filter(name):
@@ -139,6 +153,8 @@ def _expected(document: Mapping[str, Any], experiment: Experiment, arrays: Array
             activations = (modes, min(samples, conv.c_out))
             expected[f"{i}.spectra.{layer}"] = (("float16", "float32"), spectra)
             expected[f"{i}.activations.{layer}"] = (("float32",), activations)
+            if has_amplitudes:
+                expected[f"{i}.amplitudes.{layer}"] = (("float16", "float32"), (*spectra[:2], 1))
             form = entry["layers"][layer]["form"]
             expected |= _expected_filter(f"{i}.convs.{layer}", form, conv, arrays)
     return expected

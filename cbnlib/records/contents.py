@@ -23,6 +23,9 @@ from cbnlib.train_config import Loss, TrainConfig
 EXAMPLES = 64
 """How many samples a record keeps."""
 
+MEASURED = 10_000
+"""Over how many samples activation spectra are taken at most."""
+
 
 @dataclass(frozen=True)
 class TaskFacts:
@@ -89,15 +92,34 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class SpectraSnapshot:
-    """The weight spectra at one step.
+    """The spectra at one step.
 
     Attributes:
         step: Gradient steps taken.
-        layers: One spectrum per convolution, first layer first.
+        layers: Weight spectra, one per convolution, first layer first.
+        activations: What `mode_amplitudes` gave for the first samples of the data, at most
+            `snapshots.SAMPLES`: one value per mode and layer. Empty in records made before it
+            was kept.
     """
 
     step: int
     layers: list[Spectrum]
+    activations: list[Spectrum] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a network reaches on samples that it was not trained on.
+
+    Attributes:
+        samples: How many.
+        fit: The data term.
+        accuracy: Share of the samples whose label has the largest output.
+    """
+
+    samples: int
+    fit: float
+    accuracy: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +136,11 @@ class Run:
         norm: $\lVert\theta\rVert^2$ at the end.
         task: What is kept of the task.
         provenance: When, on what and how long it was trained.
-        spectra: Weight spectra over training, from step 0 to the end; empty if none were taken.
-        activations: Activation spectra over the data at the end; empty if they were not taken.
+        spectra: Spectra over training, from step 0 to the end; empty if none were taken.
+        activations: Activation spectra over the data at the end, of more than `MEASURED` samples
+            over the first `MEASURED`; empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
+        held_out: What a classifier reaches on the task's held-out samples; None without those.
     """
 
     network: CNNConfig
@@ -130,6 +154,7 @@ class Run:
     examples: tuple[Tensor, Tensor]
     spectra: list[SpectraSnapshot] = field(default_factory=list)
     activations: list[Spectrum] = field(default_factory=list)
+    held_out: HeldOut | None = None
 
     @property
     def loss(self) -> float:

@@ -22,7 +22,7 @@ from cbnlib.loop import History
 from cbnlib.model import CNN
 from cbnlib.records.checking import Arrays, check_arrays, check_document, check_numbers, is_filter
 from cbnlib.records.compact import CompactLayer, compact, expand
-from cbnlib.records.contents import Provenance, Run, SpectraSnapshot, TaskFacts
+from cbnlib.records.contents import HeldOut, Provenance, Run, SpectraSnapshot, TaskFacts
 from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
 from cbnlib.records.sealed import ForeignRecordError, RecordError, read_sealed, write_sealed
 from cbnlib.spectra import Spectrum
@@ -62,6 +62,7 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
                 "layers": [
                     {"form": c.form, "norm": c.norm, "discarded": c.discarded} for c in layers
                 ],
+                **({"held_out": asdict(run.held_out)} if run.held_out else {}),
             }
         )
     first_of_task = runs[:: len(experiment.seeds)]
@@ -100,11 +101,19 @@ def _weights(i: int, model: CNN, layers: list[CompactLayer]) -> dict[str, Tensor
 def _spectra(i: int, run: Run) -> dict[str, Tensor]:
     arrays = {}
     for layer, activation in enumerate(run.activations):
-        values = torch.stack([shot.layers[layer].values for shot in run.spectra]).float()
-        half = float(values.max()) < _LARGEST_HALF
-        arrays[f"{i}.spectra.{layer}"] = values.half() if half else values
+        values = torch.stack([shot.layers[layer].values for shot in run.spectra])
+        arrays[f"{i}.spectra.{layer}"] = _rounded(values)
         arrays[f"{i}.activations.{layer}"] = activation.values.float()
+    if all(shot.activations for shot in run.spectra):
+        for layer in range(len(run.activations)):
+            values = torch.stack([shot.activations[layer].values for shot in run.spectra])
+            arrays[f"{i}.amplitudes.{layer}"] = _rounded(values)
     return arrays
+
+
+def _rounded(values: Tensor) -> Tensor:
+    """In 16 bits, unless a value is too large for them."""
+    return values.half() if float(values.max()) < _LARGEST_HALF else values.float()
 
 
 def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, list[Run]]:
@@ -196,23 +205,34 @@ def _runs(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -
                 task=tasks[t],
                 provenance=provenance,
                 examples=(x, tensors.get(f"examples.{t}.y", x)),
-                spectra=[
-                    SpectraSnapshot(
-                        step,
-                        [
-                            Spectrum(grid, tensors[f"{i}.spectra.{layer}"][s].float())
-                            for layer, grid in enumerate(grids)
-                        ],
-                    )
-                    for s, step in enumerate(entry["snapshots"])
-                ],
+                spectra=_snapshots(i, entry["snapshots"], grids, tensors),
                 activations=[
                     Spectrum(grid, tensors[f"{i}.activations.{layer}"])
                     for layer, grid in enumerate(grids)
                 ],
+                held_out=HeldOut(**entry["held_out"]) if "held_out" in entry else None,
             )
         )
     return runs
+
+
+def _snapshots(
+    i: int, steps: list[int], grids: list[tuple[int, ...]], tensors: Mapping[str, Tensor]
+) -> list[SpectraSnapshot]:
+    has_amplitudes = f"{i}.amplitudes.0" in tensors
+
+    def spectra(kind: str, s: int) -> list[Spectrum]:
+        return [
+            Spectrum(grid, tensors[f"{i}.{kind}.{layer}"][s].float())
+            for layer, grid in enumerate(grids)
+        ]
+
+    return [
+        SpectraSnapshot(
+            step, spectra("spectra", s), spectra("amplitudes", s) if has_amplitudes else []
+        )
+        for s, step in enumerate(steps)
+    ]
 
 
 @torch.no_grad()

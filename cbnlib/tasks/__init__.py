@@ -4,22 +4,30 @@ from collections.abc import Callable
 
 from cbnlib.checks import check_choice
 from cbnlib.tasks.base import Task
-from cbnlib.tasks.bump import bump, reshaped_bump
+from cbnlib.tasks.bump import bump, bumps_at, reshaped_bump
 from cbnlib.tasks.digits import digits
 from cbnlib.tasks.filtered_noise import filtered_noise
 from cbnlib.tasks.low_pass import low_pass
 from cbnlib.tasks.mnist import mnist
+from cbnlib.tasks.motion import motion, trajectories
+from cbnlib.tasks.shape_texture import random_factors, shape_texture, shape_times_texture
 
 __all__ = [
     "TASKS",
     "Task",
     "bump",
+    "bumps_at",
     "digits",
     "filtered_noise",
     "load_task",
     "low_pass",
     "mnist",
+    "motion",
+    "random_factors",
     "reshaped_bump",
+    "shape_texture",
+    "shape_times_texture",
+    "trajectories",
 ]
 
 TASKS: dict[str, Callable[..., Task]] = {
@@ -28,7 +36,9 @@ TASKS: dict[str, Callable[..., Task]] = {
     "filtered_noise": filtered_noise,
     "low_pass": low_pass,
     "mnist": mnist,
+    "motion": motion,
     "reshaped_bump": reshaped_bump,
+    "shape_texture": shape_texture,
 }
 """Every task by name."""
 

@@ -16,12 +16,14 @@ class Task:
         x: Inputs, float32, shape `[samples, c_in, *grid]`.
         y: Targets: the shape of the output, or integer labels `[samples]`.
         loss: The data term that fits the targets.
+        held_out: Inputs and targets of the same kinds that training does not see, or None.
     """
 
     name: str
     x: Tensor
     y: Tensor
     loss: Loss = "square"
+    held_out: tuple[Tensor, Tensor] | None = None
 
     @property
     def grid(self) -> tuple[int, ...]:

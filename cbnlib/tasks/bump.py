@@ -1,10 +1,12 @@
 r"""A bump on a circle: the smallest task with a bottleneck."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from cbnlib.checks import check_count, check_positive
+from cbnlib.checks import check_count, check_grid, check_positive
 from cbnlib.tasks.base import Task
 
 
@@ -37,6 +39,39 @@ def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int =
     angle = 2 * math.pi * (torch.arange(n) - position) / n
     x = torch.exp(sharpness * (torch.cos(angle) - 1)).unsqueeze(1)
     return Task("bump autoencoder", x, x)
+
+
+def bumps_at(position: Tensor, grid: int | Sequence[int], *, sharpness: float) -> Tensor:
+    r"""Bumps of one shape at given places of a circle or torus.
+
+    $s_t(p)=\exp\big(\kappa\sum_i(\cos(2\pi(p_i-t_i)/n_i)-1)\big)$, so that moving by whole pixels
+    moves the picture, and by a fraction of one moves it in between.
+
+    Args:
+        position: $t$ in pixels, any real numbers, shape `[samples, axes]`.
+        grid: Pixels per axis.
+        sharpness: $\kappa>0$.
+
+    Returns:
+        Shape `[samples, *grid]`, values in (0, 1].
+
+    Raises:
+        ValueError: If the grid has another number of axes, or the sharpness is not positive.
+
+    Example:
+        >>> bumps_at(torch.tensor([[1.0, 2.0]]), (4, 8), sharpness=2.0)[0, 1, 2]
+        tensor(1.)
+    """
+    axes = check_grid(grid)
+    check_positive("sharpness", sharpness)
+    if position.ndim != 2 or position.shape[1] != len(axes):
+        raise ValueError(f"position must have shape [samples, {len(axes)}] on grid {axes}")
+    exponent = position.new_zeros(len(position), *axes)
+    for axis, n in enumerate(axes):
+        angle = 2 * math.pi * (torch.arange(n) - position[:, axis, None]) / n
+        others = [n if i == axis else 1 for i in range(len(axes))]
+        exponent = exponent + (torch.cos(angle) - 1).reshape(-1, *others)
+    return torch.exp(sharpness * exponent)
 
 
 def reshaped_bump(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from cbnlib.checks import check_choice
 from cbnlib.tasks.base import Task
@@ -26,7 +27,8 @@ def mnist(
     Args:
         digit: Autoencode the images of this digit; None classifies all images.
         size: Pixels per axis: 28, or a divisor of it (14, 7, ...), by average pooling.
-        split: `train` (60,000 images) or `test` (10,000).
+        split: `train` (60,000 images) or `test` (10,000). To classify the former, the latter are
+            held out.
         folder: Where the IDX files lie (`.gz` or not); None downloads them once into the
             user's cache and checks them against `MD5`.
 
@@ -45,16 +47,27 @@ def mnist(
     if isinstance(size, bool) or not isinstance(size, int) or size < 1 or 28 % size:
         raise ValueError(f"size must divide 28, got {size!r}")
     check_choice("split", split, get_args(Split))
+    x, y = _read(split, folder)
+    if digit is not None:
+        x = _shrink(x[y == digit], size)
+        return Task(f"digit {digit} autoencoder, {size}×{size}", x, x)
+    held_out = None
+    if split == "train":
+        test, labels = _read("test", folder)
+        held_out = (_shrink(test, size), labels)
+    name = f"MNIST classification, {size}×{size}"
+    return Task(name, _shrink(x, size), y, "cross_entropy", held_out)
+
+
+def _read(split: Split, folder: str | Path | None) -> tuple[Tensor, Tensor]:
+    """Images as bytes, `[samples, 1, 28, 28]`, and labels."""
     prefix = _PREFIX[split]
     images = read_idx(locate(f"{prefix}-images-idx3-ubyte.gz", folder), axes=3)
     labels = read_idx(locate(f"{prefix}-labels-idx1-ubyte.gz", folder), axes=1)
     if images.shape != (len(labels), 28, 28):
         raise ValueError(f"images of shape {images.shape} do not fit {len(labels)} labels")
-    y = torch.as_tensor(labels, dtype=torch.long)
-    x = torch.as_tensor(images).unsqueeze(1)
-    if digit is not None:
-        x = x[y == digit]
-    x = torch.nn.functional.avg_pool2d(x / 255, 28 // size)
-    if digit is None:
-        return Task(f"MNIST classification, {size}×{size}", x, y, "cross_entropy")
-    return Task(f"digit {digit} autoencoder, {size}×{size}", x, x)
+    return torch.as_tensor(images).unsqueeze(1), torch.as_tensor(labels, dtype=torch.long)
+
+
+def _shrink(images: Tensor, size: int) -> Tensor:
+    return torch.nn.functional.avg_pool2d(images / 255, 28 // size)

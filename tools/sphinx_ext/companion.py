@@ -5,6 +5,7 @@
 * `{execution-table}` lists when, how and how long each notebook ran.
 * `{claims-table} C1` lists what the notebooks state about a claim of the paper, and the verdicts;
   without a name it counts the verdicts of all claims.
+* the role `{verdicts}` says how many of a notebook's predictions were reproduced.
 * `{versions-table}` lists the versions of Python and of the packages that are named in it.
 """
 
@@ -19,7 +20,7 @@ import nbformat
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.checks import check_choice
 from cbnlib.claims import PAPER, Claim, Verdict, claims_of
@@ -105,6 +106,18 @@ class ExecutionTable(MarkdownTable):
         ]
 
 
+class Verdicts(SphinxRole):
+    """`{verdicts}`: of the predictions of the notebook with this stem, how many were reproduced."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Count them in the executed copy."""
+        copy = Path(self.env.srcdir) / FOLDER / f"{self.text}.ipynb"
+        self.env.note_dependency(str(copy))
+        verdicts = [claim.verdict for claim in claims_of(nbformat.read(copy, as_version=4))]
+        counted = f"{verdicts.count('reproduced')} of {len(verdicts)}"
+        return [nodes.Text(counted)], []
+
+
 class ClaimsTable(MarkdownTable):
     """`{claims-table}`: the claims that the executed notebooks state, with their verdicts."""
 
@@ -170,6 +183,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", repair_buttons, priority=900)
     app.connect("build-finished", replace_downloads)
     app.add_directive("execution-table", ExecutionTable)
+    app.add_role("verdicts", Verdicts())
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("versions-table", VersionsTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,149 @@
+r"""What the coefficients of a layer encode: phases that turn with the parts of an input.
+
+If a signal moves by $t$ pixels, an equivariant layer's coefficient at $\omega$ is multiplied by
+$e^{-2\pi i\,\omega\cdot t/n}$: a non-zero frequency is a place to store an angle.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cbnlib.model import CNN
+
+
+def coefficients(signals: Tensor, omega: Sequence[int]) -> Tensor:
+    r"""The unitary Fourier coefficient of every channel at one frequency.
+
+    Args:
+        signals: Shape `[samples, c, *grid]`.
+        omega: Frequency vector.
+
+    Returns:
+        Complex, shape `[samples, c]`.
+
+    Raises:
+        ValueError: If the frequency has another number of axes.
+
+    Example:
+        >>> wave = torch.cos(2 * torch.pi * torch.arange(4) / 4)[None, None]
+        >>> coefficients(wave, [1]).abs()
+        tensor([[1.]])
+    """
+    axes = signals.ndim - 2
+    if len(omega) != axes:
+        raise ValueError(f"frequency {tuple(omega)} on a grid of {axes} axes")
+    x_hat = torch.fft.fftn(signals, dim=tuple(range(2, signals.ndim)), norm="ortho")
+    at_omega: Tensor = x_hat[(slice(None), slice(None), *omega)]  # negative indices wrap around
+    return at_omega
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinate:
+    r"""One complex number per input: a layer's coefficient at $\omega$ in one channel direction.
+
+    Attributes:
+        omega: Frequency vector.
+        direction: Unit vector over channels, complex, shape `[c]`.
+    """
+
+    omega: tuple[int, ...]
+    direction: Tensor
+
+    @classmethod
+    def leading(cls, signals: Tensor, omega: Sequence[int]) -> "Coordinate":
+        """The coordinate along which given signals are largest (in mean square)."""
+        of_channels = torch.linalg.svd(coefficients(signals, omega), full_matrices=False)[2]
+        return cls(tuple(omega), of_channels[0])
+
+    def __call__(self, signals: Tensor) -> Tensor:
+        """Its value for each signal: complex, shape `[samples]`."""
+        return coefficients(signals, self.omega) @ self.direction.conj()
+
+    def offset(self, signals: Tensor, angle: Tensor) -> float:
+        r"""The constant $c$ for which $c-\arg z$ is closest to given angles, all samples alike.
+
+        An equivariant network may store an angle turned by a constant; nothing else is free,
+        neither sense nor speed.
+        """
+        return float((self(signals) * torch.exp(1j * angle)).mean().angle())
+
+    def read(self, signals: Tensor, offset: float) -> Tensor:
+        r"""The angle $c-\arg z$ that each signal stores, in $(-\pi,\pi]$, shape `[samples]`."""
+        return wrapped(offset - self(signals).angle())
+
+
+def wrapped(angle: Tensor) -> Tensor:
+    r"""Angles moved by whole turns to $(-\pi,\pi]$.
+
+    Example:
+        >>> wrapped(torch.tensor([3 * torch.pi / 2, -0.5]))
+        tensor([-1.5708, -0.5000])
+    """
+    return math.pi - (math.pi - angle) % (2 * math.pi)
+
+
+def coherence(z: Tensor, angle: Tensor) -> float:
+    r"""How well the phase of complex numbers follows an angle, from 0 to 1.
+
+    $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$: 1 if $\arg z=c-\theta$ for
+    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent.
+
+    Args:
+        z: Complex, shape `[samples]`.
+        angle: $\theta$, same shape.
+
+    Example:
+        >>> theta = torch.linspace(0, 3, 5)
+        >>> round(coherence(2j * torch.exp(-1j * theta), theta), 4)
+        1.0
+    """
+    return float((z * torch.exp(1j * angle)).sum().abs() / z.abs().sum())
+
+
+def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]]) -> Tensor:
+    r"""Signals whose coefficients at some frequencies are replaced by those of other signals.
+
+    Args:
+        signals: Shape `[samples, c, *grid]`.
+        donors: Where the coefficients come from, same shape.
+        omegas: Frequency vectors; each is taken together with its negative.
+
+    Raises:
+        ValueError: If the shapes differ or a frequency has another number of axes.
+    """
+    if signals.shape != donors.shape:
+        raise ValueError(f"shapes differ: {tuple(signals.shape)} and {tuple(donors.shape)}")
+    axes = tuple(range(2, signals.ndim))
+    swapped = torch.zeros(signals.shape[2:], dtype=torch.bool)
+    for omega in omegas:
+        if len(omega) != len(axes):
+            raise ValueError(f"frequency {tuple(omega)} on a grid of {len(axes)} axes")
+        swapped[tuple(omega)] = True
+        swapped[tuple(-k for k in omega)] = True
+    mixed = torch.where(
+        swapped, torch.fft.fftn(donors, dim=axes), torch.fft.fftn(signals, dim=axes)
+    )
+    back: Tensor = torch.fft.ifftn(mixed, dim=axes).real
+    return back
+
+
+@torch.no_grad()
+def decode(model: CNN, pre_activation: Tensor, layer: int) -> Tensor:
+    r"""The output of a network whose layer $\ell$ returns the given pre-activation.
+
+    Args:
+        model: With the equivariant head.
+        pre_activation: $\tilde\alpha_\ell$, shape `[samples, c, *grid]`.
+        layer: $\ell$, counted from 1.
+
+    Raises:
+        ValueError: If the network has no such layer or a pooling head.
+    """
+    if model.dense is not None or not 1 <= layer <= len(model.convs):
+        raise ValueError(f"no layer {layer} of {len(model.convs)} in an equivariant network")
+    for conv, resample in list(zip(model.convs, model.resamples, strict=True))[layer:]:
+        pre_activation = conv(resample(model.activate(pre_activation)))
+    return pre_activation

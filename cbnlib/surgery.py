@@ -1,0 +1,226 @@
+r"""Frequency surgery: trained networks of which some frequencies are taken away.
+
+A *mask* of a layer says which of its singular directions stay, mode by mode: a Boolean tensor of
+the shape of `Spectrum.values`. Where it is false the singular value is set to zero; the others, the
+biases and all other layers stay as they are. The result is an ordinary network, so what a frequency
+does is measured by running it, not read off a singular value.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cbnlib.bottleneck import KeptMode
+from cbnlib.checks import check_count
+from cbnlib.frequencies import frequencies
+from cbnlib.layers import CircularConv
+from cbnlib.model import CNN, CoarseStage
+from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
+from cbnlib.spectra import Spectrum, layer_spectrum
+
+
+def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
+    """The largest singular directions of some modes, as many as each mode says.
+
+    Args:
+        spectrum: Of the layer.
+        modes: Frequencies and numbers of directions, as in `Bottleneck.modes`.
+
+    Returns:
+        Boolean tensor of the shape of `spectrum.values`.
+
+    Raises:
+        ValueError: If a mode is none of the grid's, or has more directions than the layer.
+
+    Example:
+        >>> spectrum = Spectrum((4,), torch.tensor([[2.0, 1.0], [3.0, 0.5], [0.1, 0.0]]))
+        >>> mode_mask(spectrum, [KeptMode((1,), 2, 1)]).tolist()
+        [[False, False], [True, False], [False, False]]
+    """
+    rows = {tuple(omega): row for row, omega in enumerate(spectrum.omega.tolist())}
+    mask = torch.zeros_like(spectrum.values, dtype=torch.bool)
+    for mode in modes:
+        if mode.omega not in rows:
+            raise ValueError(f"no mode {mode.omega} on the grid {spectrum.grid}")
+        if mode.directions > mask.shape[1]:
+            raise ValueError(f"mode {mode} of a layer with {mask.shape[1]} directions")
+        mask[rows[mode.omega], : mode.directions] = True
+    return mask
+
+
+def random_mask(
+    candidates: Tensor, multiplicity: Tensor, real_dimensions: int, generator: torch.Generator
+) -> Tensor:
+    """Draw singular directions at random until they have a given number of real dimensions.
+
+    Args:
+        candidates: Mask of the directions to draw from.
+        multiplicity: Real dimensions of a direction at each mode, `Spectrum.multiplicity`.
+        real_dimensions: How many are wanted. One more is drawn if only pairs are left for the
+            last one, one fewer if there are no more.
+        generator: Source of randomness.
+
+    Returns:
+        The mask of those drawn.
+
+    Raises:
+        ValueError: If the candidates have fewer real dimensions than wanted.
+    """
+    rows = candidates.nonzero()
+    available = int(multiplicity[rows[:, 0]].sum())
+    if available < real_dimensions:
+        raise ValueError(f"{real_dimensions} real dimensions wanted, {available} there")
+    drawn, left = torch.zeros_like(candidates), real_dimensions
+    for row, direction in rows[torch.randperm(len(rows), generator=generator)].tolist():
+        if left > 0:
+            drawn[row, direction] = True
+            left -= int(multiplicity[row])
+    return drawn
+
+
+@torch.no_grad()
+def with_directions(model: CNN, masks: Mapping[int, Tensor]) -> CNN:
+    """A copy of a network in which only some singular directions of some layers are left.
+
+    Args:
+        model: The network; it stays as it is.
+        masks: For each layer that changes, counted from 1, the directions that stay.
+
+    Raises:
+        ValueError: If there is no such layer, a mask has another shape than the singular values of
+            its layer, or the layer's filters are smaller than the grid.
+    """
+    changed = copy.deepcopy(model)
+    for layer, mask in masks.items():
+        _mask_layer(_layer(changed, layer), mask)
+    return changed
+
+
+def keep_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> CNN:
+    """A copy of a network in whose chosen layers only these modes are left.
+
+    Args:
+        model: The network; it stays as it is.
+        layers: Which layers, counted from 1.
+        modes: What stays: at each frequency the largest singular directions, as many as it says.
+
+    Raises:
+        ValueError: As `mode_mask` and `with_directions`.
+    """
+    spectra = {layer: layer_spectrum(_layer(model, layer)) for layer in layers}
+    return with_directions(model, {i: mode_mask(s, modes) for i, s in spectra.items()})
+
+
+def remove_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> CNN:
+    """A copy of a network in whose chosen layers these modes are gone and all others left.
+
+    Args:
+        model: The network; it stays as it is.
+        layers: Which layers, counted from 1.
+        modes: What goes: at each frequency the largest singular directions, as many as it says.
+
+    Raises:
+        ValueError: As `mode_mask` and `with_directions`.
+    """
+    spectra = {layer: layer_spectrum(_layer(model, layer)) for layer in layers}
+    return with_directions(model, {i: ~mode_mask(s, modes) for i, s in spectra.items()})
+
+
+@torch.no_grad()
+def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> CNN:
+    r"""The same network with some layers on a coarser grid, between two spectral crops.
+
+    The coarse layers have the blocks of the original ones at $\lvert\omega_i\rvert<n_i'/2$, zero at
+    a Nyquist frequency of the coarse grid, and the same $\beta$; so norms per block stay. Without
+    the ReLUs in between, frequencies that fit would pass exactly as before. A ReLU acts on the
+    pixels of the coarse grid, and the one after the last coarse layer makes no harmonics that are
+    too high for it: what that changes has to be measured.
+
+    Args:
+        model: The network, all on one grid; it stays as it is.
+        layers: First and last layer that become coarse, counted from 1.
+        grid: Pixels per axis of the coarse grid, at most the network's.
+
+    Returns:
+        A network with `CoarseStage(grid, first, last, "crop")`.
+
+    Raises:
+        ValueError: If the network has a coarse stage already, its filters are smaller than the
+            grid, or layers or grid do not fit.
+
+    Source: S6.
+    """
+    if model.config.coarse is not None or model.config.window is not None:
+        raise ValueError("only a network on one grid with full-size filters can be compressed")
+    stage = CoarseStage(grid, *layers, method="crop")
+    small = CNN(replace(model.config, coarse=stage), seed=0).to(next(model.parameters()))
+    small.load_state_dict({**small.state_dict(), **_unchanged(model, small)})
+    for layer in range(stage.first, stage.last + 1):
+        _crop_blocks(_layer(model, layer), _layer(small, layer))
+    return small
+
+
+def multiplications(model: CNN, layers: Sequence[int]) -> int:
+    r"""Real multiplications by which layers with full-size filters act on one input.
+
+    A layer takes $\hat x(\omega)$ to $\hat W(\omega)\hat x(\omega)$: $c_{out}c_{in}$ real products
+    at a self-conjugate frequency and 4 times as many (complex ones) at a pair $\pm\omega$, i.e.
+    $c_{out}c_{in}\sum_\omega m(\omega)^2$ over modes of multiplicity $m$. The transforms before and
+    after are not counted; their share is small if the channels are many.
+
+    Args:
+        model: The network.
+        layers: Which layers, counted from 1.
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=16, width=3, depth=3), seed=0)
+        >>> multiplications(model, [2])  # 9 (1 + 7·4 + 1)
+        270
+    """
+    return sum(
+        conv.c_out * conv.c_in * int(frequencies(conv.grid).multiplicity.square().sum())
+        for conv in (_layer(model, layer) for layer in layers)
+    )
+
+
+def _layer(model: CNN, layer: int) -> CircularConv:
+    if check_count("layer", layer) > len(model.convs):
+        raise ValueError(f"layer must be <= {len(model.convs)}, got {layer}")
+    return model.convs[layer - 1]
+
+
+def _mask_layer(conv: CircularConv, mask: Tensor) -> None:
+    half = conv.blocks()
+    modes = frequencies(conv.grid).modes
+    stored = half.flatten(2).movedim(-1, 0)
+    u, s, vh = torch.linalg.svd(stored[modes], full_matrices=False)
+    if mask.shape != s.shape:
+        raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
+    left = torch.zeros_like(stored)
+    left[modes] = (u * (s * mask).unsqueeze(1)) @ vh
+    # Of a pair of which both members are stored only the first is set: this restores the other.
+    left = coordinates_to_blocks(blocks_to_coordinates(left, conv.grid), conv.grid)
+    conv.set_blocks(left.movedim(0, -1).reshape(half.shape))
+
+
+def _unchanged(model: CNN, small: CNN) -> dict[str, Tensor]:
+    """Every parameter but the filters of the layers that moved to another grid."""
+    theirs = small.state_dict()
+    return {k: v for k, v in model.state_dict().items() if v.shape == theirs[k].shape}
+
+
+def _crop_blocks(source: CircularConv, target: CircularConv) -> None:
+    omega = frequencies(target.grid).omega
+    fits = (2 * omega.abs() < torch.tensor(target.grid)).all(dim=1)
+    rows = {tuple(w): row for row, w in enumerate(frequencies(source.grid).omega.tolist())}
+    half, shape = source.blocks(), target.blocks().shape
+    blocks = half.new_zeros(*shape[:2], len(omega))
+    blocks[..., fits] = half.flatten(2)[..., [rows[tuple(w)] for w in omega[fits].tolist()]]
+    target.set_blocks(blocks.reshape(shape))

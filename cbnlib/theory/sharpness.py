@@ -1,0 +1,176 @@
+r"""Sharpness: the curvature of the loss, which limits the learning rate (S5)."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped]
+from torch import Tensor
+
+from cbnlib.checks import check_count, check_finite, check_positive
+from cbnlib.engine import Engine
+from cbnlib.loop import make_optimizer
+from cbnlib.model import CNN
+from cbnlib.train_config import Loss, TrainConfig
+from cbnlib.training import fit_function
+
+ADAM_BETA_1 = 0.9
+"""Decay of Adam's first moment, torch's default, with which the book trains."""
+
+
+def stability_threshold(training: TrainConfig) -> float:
+    r"""The sharpness above which full-batch training cannot settle.
+
+    On a quadratic with curvature $s$ a step multiplies the distance to the minimum by a matrix
+    whose spectral radius exceeds 1 if and only if $s$ is above
+
+    * $2/\eta$ for gradient descent,
+    * $2(1+\mu)/\eta$ with heavy-ball momentum $\mu$,
+    * $\frac{2(1+\beta_1)}{(1-\beta_1)\eta}=38/\eta$ for Adam with $\beta_1=0.9$, with $s$ the
+      *preconditioned* sharpness: its averaged gradient is a heavy ball of rate $(1-\beta_1)\eta$.
+
+    Args:
+        training: Optimiser, rate and momentum; the rate is taken as constant.
+
+    Source: statement S5 of the book; J. Cohen et al., Gradient Descent on Neural Networks
+    Typically Occurs at the Edge of Stability (2021), for Adam Adaptive Gradient Methods at the Edge
+    of Stability (2022).
+
+    Example:
+        >>> gd = TrainConfig(0.0, 0.1, 10, optimizer="sgd", momentum=0.0)
+        >>> stability_threshold(gd), round(stability_threshold(TrainConfig(0.0, 0.1, 10)))
+        (20.0, 380)
+    """
+    if training.optimizer == "adam":
+        return 2 * (1 + ADAM_BETA_1) / ((1 - ADAM_BETA_1) * training.learning_rate)
+    return 2 * (1 + training.momentum) / training.learning_rate
+
+
+def sharpness(
+    model: CNN,
+    x: Tensor,
+    y: Tensor,
+    *,
+    ridge: float,
+    loss: Loss = "square",
+    preconditioner: Sequence[Tensor] | None = None,
+) -> float:
+    r"""The largest eigenvalue of the Hessian $H$ of the training loss, ridge included.
+
+    By Lanczos' method on products of the Hessian with vectors, in float64 whatever the model's
+    dtype. Almost everywhere the loss is smooth; at a kink of a ReLU it is that of one side.
+
+    At an exact fit of the square loss, `y = model(x)`, it is $\frac2\#\lambda_{\max}(K)+2\lambda$
+    with $K$ the Gram matrix of the tangent kernel over all samples and outputs: what remains of the
+    Hessian is $\frac2\#\sum_x(\partial f/\partial\theta)^T\partial f/\partial\theta+2\lambda I$.
+
+    Args:
+        model: The network $\theta$.
+        x: All inputs, shape `[samples, c_in, *grid]`.
+        y: Targets, as in `cbnlib.training.train`.
+        ridge: $\lambda$ of $\lambda\lVert\theta\rVert^2$.
+        loss: The data term.
+        preconditioner: A positive diagonal $P$, one tensor per parameter; the result is then that
+            of $P^{-1/2}HP^{-1/2}$, the *preconditioned* sharpness.
+
+    Raises:
+        ValueError: If `x` is not finite, the ridge is negative, or the preconditioner does not fit
+            the parameters or is not positive.
+
+    Source: statement S5 of the book.
+
+    Example:
+        A linear map of one pixel, loss $(w-2)^2+0.1\,(w^2+b^2)$ at $x=1$ if $b=0$:
+
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=1, width=1, depth=1, bias=False), seed=0)
+        >>> one = torch.ones(1, 1, 1)
+        >>> round(sharpness(model, one, 2 * one, ridge=0.1), 6)
+        2.2
+    """
+    check_finite("x", x)
+    check_positive("ridge", ridge, zero=True)
+    exact = deepcopy(model).double()
+    parameters = list(exact.parameters())
+    scale = _inverse_root(preconditioner, parameters)
+    fit = fit_function(loss)(exact(x.double()), y.double() if y.is_floating_point() else y)
+    slope = torch.autograd.grad(fit + ridge * exact.parameter_norm(), parameters, create_graph=True)
+    gradient = torch.cat([part.flatten() for part in slope])
+
+    def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        direction = scale * torch.from_numpy(vector).reshape(-1)
+        parts = torch.autograd.grad(gradient, parameters, direction, retain_graph=True)
+        return (scale * torch.cat([part.flatten() for part in parts])).numpy()
+
+    return _largest_eigenvalue(product, len(gradient))
+
+
+def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[Tensor]) -> Tensor:
+    """$P^{-1/2}$ as one vector, ones without a preconditioner."""
+    if preconditioner is None:
+        return torch.ones(sum(p.numel() for p in parameters), dtype=torch.float64)
+    shapes, expected = (
+        [tuple(p.shape) for p in preconditioner],
+        [tuple(p.shape) for p in parameters],
+    )
+    if shapes != expected:
+        raise ValueError(f"a preconditioner of shapes {shapes} does not fit parameters {expected}")
+    diagonal = torch.cat([p.flatten() for p in preconditioner]).double()
+    if not bool((diagonal > 0).all()):
+        raise ValueError(f"a preconditioner must be positive, its least entry is {diagonal.min()}")
+    return diagonal.rsqrt()
+
+
+def _largest_eigenvalue(
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]], size: int
+) -> float:
+    """The algebraically largest eigenvalue of a symmetric matrix known by its products."""
+    if size == 1:  # Lanczos' method needs room for two vectors
+        return float(product(np.ones(1))[0])
+    matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(size)
+    (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)
+    return float(value)
+
+
+def adam_preconditioner(
+    model: CNN, x: Tensor, y: Tensor, training: TrainConfig, *, steps: int = 2000
+) -> tuple[CNN, list[Tensor]]:
+    r"""Train on with Adam, and return its preconditioner with the network where it then is.
+
+    $P=\sqrt{\hat v}+\epsilon$ is what Adam divides its averaged gradient by, entry by entry. A
+    finished run no longer has it. Its average reaches back about 1000 steps ($\beta_2=0.999$), so
+    after two thousand more, full-batch and at the constant rate of `training`, it is almost that
+    of a run that was never interrupted.
+
+    Args:
+        model: A trained network; it is left alone.
+        x: All inputs.
+        y: Targets.
+        training: Ridge, loss and rate of the Adam run.
+        steps: How many steps more.
+
+    Returns:
+        The network after them, and $P$, one tensor per parameter.
+
+    Raises:
+        ValueError: If the run's optimiser is not Adam, or there is no step.
+    """
+    if training.optimizer != "adam":
+        raise ValueError(f"only Adam has a preconditioner, got {training.optimizer!r}")
+    check_count("steps", steps)
+    later = deepcopy(model)
+    parameters = list(later.parameters())
+    optimizer = make_optimizer(parameters, training)
+    engine = Engine(later, fit_function(training.loss), len(x))
+    for _ in range(steps):
+        engine.gradients(x, y)
+        optimizer.step()
+    (group,) = optimizer.param_groups
+    correction = 1 - group["betas"][1] ** steps
+    moments = [optimizer.state[p]["exp_avg_sq"] for p in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    return later, [(v / correction).sqrt() + group["eps"] for v in moments]

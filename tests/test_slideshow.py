@@ -1,0 +1,100 @@
+"""The slider: what stands in the page, without a browser."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import pytest
+from bs4 import BeautifulSoup, Tag
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cbnlib.slideshow import Slideshow, slideshow
+
+LABELS = ["step 0", "step <1>", "step 2"]
+DESCRIPTION = 'Lines that "rise" & fall.</script>'
+
+
+def frames(width: float = 2.0) -> Iterator[tuple[str, Figure]]:
+    for i, label in enumerate(LABELS):
+        figure, ax = plt.subplots(figsize=(width, 1.5))
+        ax.plot([0, i])
+        yield label, figure
+
+
+@pytest.fixture(scope="module")
+def show() -> Slideshow:
+    return slideshow(frames(), DESCRIPTION)
+
+
+@pytest.fixture(scope="module")
+def box(show: Slideshow) -> Tag:
+    (found,) = BeautifulSoup(show.html(), "html.parser").find_all("div", recursive=False)
+    assert isinstance(found, Tag)
+    return found
+
+
+def one(box: Tag, selector: str) -> Tag:
+    (found,) = box.select(selector)
+    return found
+
+
+def test_without_a_script_it_is_the_last_picture(show: Slideshow, box: Tag) -> None:
+    image = one(box, "img")
+    assert image["src"] == "data:image/png;base64," + base64.b64encode(show.pictures[-1]).decode()
+    assert image["alt"] == f"{DESCRIPTION} (step 2)"
+    assert one(box, "output").get_text() == "step 2"
+    assert one(box, "button").has_attr("hidden")
+    assert one(box, "input").has_attr("hidden")
+
+
+def test_it_can_be_used_by_keyboard_and_screen_reader(box: Tag) -> None:
+    assert (box["role"], box["aria-label"]) == ("group", DESCRIPTION)
+    slider = one(box, "input[type=range]")
+    assert (slider["min"], slider["max"], slider["value"]) == ("0", "2", "2")
+    assert slider["aria-label"]
+    assert slider["aria-valuetext"] == "step 2"
+    assert one(box, "button")["type"] == "button"
+
+
+def test_all_pictures_stand_in_the_page(show: Slideshow, box: Tag) -> None:
+    data, script = box.find_all("script")
+    facts = json.loads(data.get_text())
+    assert facts["labels"] == LABELS
+    assert facts["text"] == DESCRIPTION
+    sources = [*facts["sources"], str(one(box, "img")["src"])]
+    shown = [base64.b64decode(source.partition("base64,")[2]) for source in sources]
+    assert shown == list(show.pictures)
+    assert len(set(shown)) == 3
+    for word in ("http", "//", "import", "fetch", "innerHTML"):
+        assert word not in script.get_text()
+
+
+def test_pictures_have_a_palette_and_the_size_of_the_figure(show: Slideshow) -> None:
+    for picture in show.pictures:
+        image = Image.open(io.BytesIO(picture))
+        assert (image.format, image.mode, image.size) == ("PNG", "P", (200, 150))
+
+
+def test_figures_are_closed_and_pages_are_the_same_from_run_to_run(show: Slideshow) -> None:
+    before = plt.get_fignums()
+    assert slideshow(frames(), DESCRIPTION).html() == show.html()
+    assert plt.get_fignums() == before
+
+
+def test_a_notebook_without_html_shows_the_last_picture(show: Slideshow) -> None:
+    bundle = show._repr_mimebundle_(include=None)
+    assert bundle["text/html"] == show.html()
+    assert base64.b64decode(bundle["image/png"]) == show.pictures[-1]
+    assert bundle["text/plain"] == f"{DESCRIPTION} (step 2)"
+
+
+def test_bad_frames() -> None:
+    with pytest.raises(ValueError, match="a slideshow needs a description"):
+        slideshow(frames(), " ")
+    with pytest.raises(ValueError, match="need figures of one size, got none"):
+        slideshow([], "x")
+    with pytest.raises(ValueError, match=r"need figures of one size, got \[\(2.0, 1.5\), \(3.0"):
+        slideshow([*frames(2), *frames(3)], "x")
