@@ -47,8 +47,10 @@ _SCHEMA: dict[Any, Any] = {
     ],
 }
 
-_OPTIONAL = {"held_out"}
-"""Keys that may be missing."""
+_OPTIONAL = {"held_out", "history"}
+"""Keys that may be missing; without a history of its own, a network has that of the first."""
+
+_ROUNDED = ("float16", "float32")
 
 
 def is_filter(name: str) -> bool:
@@ -99,9 +101,11 @@ def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
             raise ValueError(f"the task {task['name']!r} does not fit the network or the training")
         if task["samples"] < 1:
             raise ValueError(f"the task {task['name']!r} has {task['samples']} samples")
+    if "history" not in networks[0]:
+        raise ValueError("the first network has no history")
     layers = network.depth - (network.head == "pooling")
     for entry in networks:
-        history = entry["history"]
+        history = entry.get("history", networks[0]["history"])
         if {len(column) for column in history.values()} != {len(history["step"])}:
             raise ValueError("the columns of a history differ in length")
         _check_steps("history", [0, *history["step"]], training.steps)
@@ -151,10 +155,10 @@ def _expected(document: Mapping[str, Any], experiment: Experiment, arrays: Array
             modes, snapshots = _count_modes(conv.grid), len(entry["snapshots"])
             spectra = (snapshots, modes, min(conv.c_in, conv.c_out))
             activations = (modes, min(samples, conv.c_out))
-            expected[f"{i}.spectra.{layer}"] = (("float16", "float32"), spectra)
-            expected[f"{i}.activations.{layer}"] = (("float32",), activations)
+            expected[f"{i}.spectra.{layer}"] = (_ROUNDED, spectra)
+            expected[f"{i}.activations.{layer}"] = (_ROUNDED, activations)
             if has_amplitudes:
-                expected[f"{i}.amplitudes.{layer}"] = (("float16", "float32"), (*spectra[:2], 1))
+                expected[f"{i}.amplitudes.{layer}"] = (_ROUNDED, (*spectra[:2], 1))
             form = entry["layers"][layer]["form"]
             expected |= _expected_filter(f"{i}.convs.{layer}", form, conv, arrays)
     return expected
@@ -176,12 +180,12 @@ def _expected_examples(
 
 def _expected_filter(prefix: str, form: str, conv: CircularConv, arrays: Arrays) -> Expected:
     if form == "dense":
-        return {f"{prefix}.weight": (("float32",), tuple(conv.weight.shape))}
+        return {f"{prefix}.weight": (_ROUNDED, tuple(conv.weight.shape))}
     kept = arrays[f"{prefix}.mode"].size if f"{prefix}.mode" in arrays else 0
     return {
         f"{prefix}.mode": (("int32",), (kept,)),
-        f"{prefix}.left": (("float32",), (kept, conv.c_out, 2)),
-        f"{prefix}.right": (("float32",), (kept, conv.c_in, 2)),
+        f"{prefix}.left": (_ROUNDED, (kept, conv.c_out, 2)),
+        f"{prefix}.right": (_ROUNDED, (kept, conv.c_in, 2)),
     }
 
 

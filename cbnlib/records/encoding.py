@@ -8,6 +8,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -19,6 +20,7 @@ from cbnlib.records.sealed import MAX_BYTES
 DTYPES = ("float16", "float32", "float64", "int32", "int64", "uint8")
 """The kinds of numbers that arrays may hold."""
 _HEADROOM = 2**20  # of a zip file: names, headers, directory
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -98,10 +100,12 @@ def npz_files(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", _EPOCH), "w") as stream:
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as stream:
                 npy.write_array(cast("Any", stream), little, version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
 
@@ -110,22 +114,24 @@ def parse_npz(data: bytes) -> dict[str, np.ndarray]:
     """Read the arrays of one file of `npz_files`.
 
     Raises:
-        ValueError: If it is no such file: damaged, compressed, or with arrays of another dtype,
-            byte or axis order, or with more or fewer bytes than their shape says.
+        ValueError: If it is no such file: damaged, encrypted, larger than `MAX_BYTES` when
+            unpacked, or with arrays of another dtype, byte or axis order, or with more or fewer
+            bytes than their shape says.
     """
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > len(data):
-                raise ValueError("the arrays are larger than the file")
+            unpacked = sum(info.file_size for info in archive.infolist())
+            if unpacked > MAX_BYTES:
+                raise ValueError(f"the arrays have {unpacked} bytes, at most {MAX_BYTES} fit")
             for info in archive.infolist():
-                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-                    raise ValueError(f"{info.filename} is compressed or encrypted")
+                if info.compress_type not in _COMPRESSIONS or info.flag_bits & 1:
+                    raise ValueError(f"{info.filename} is encrypted, or packed in another way")
                 name = info.filename.removesuffix(".npy")
                 if name == info.filename or name in arrays:
                     raise ValueError(f"{info.filename} is no array, or stands twice")
                 arrays[name] = _array(name, archive.read(info))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise ValueError(f"no npz file: {error}") from error
     return arrays
 

@@ -36,8 +36,8 @@ _LARGEST_HALF = 6e4
 def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
     """Write the runs of an experiment as one sealed folder.
 
-    Weights are compacted (`records.compact`), and the spectra over training are rounded to 16 bits,
-    about three digits. All else is stored as it is.
+    Weights are compacted (`records.compact`), and spectra are rounded to 16 bits, about three
+    digits. All else is stored as it is.
 
     Args:
         folder: Where it will stand; nothing may stand there.
@@ -52,12 +52,13 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
     networks = []
     for i, run in enumerate(runs):
         layers = [compact(conv) for conv in run.model.convs]
+        shared = runs[0].history if i else None  # an ensemble has one history
         arrays |= _weights(i, run.model, layers) | _spectra(i, run)
         networks.append(
             {
                 "fit": run.fit,
                 "norm": run.norm,
-                "history": asdict(run.history),
+                **({"history": asdict(run.history)} if run.history != shared else {}),
                 "snapshots": [shot.step for shot in run.spectra],
                 "layers": [
                     {"form": c.form, "norm": c.norm, "discarded": c.discarded} for c in layers
@@ -103,7 +104,7 @@ def _spectra(i: int, run: Run) -> dict[str, Tensor]:
     for layer, activation in enumerate(run.activations):
         values = torch.stack([shot.layers[layer].values for shot in run.spectra])
         arrays[f"{i}.spectra.{layer}"] = _rounded(values)
-        arrays[f"{i}.activations.{layer}"] = activation.values.float()
+        arrays[f"{i}.activations.{layer}"] = _rounded(activation.values)
     if all(shot.activations for shot in run.spectra):
         for layer in range(len(run.activations)):
             values = torch.stack([shot.activations[layer].values for shot in run.spectra])
@@ -199,7 +200,7 @@ def _runs(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -
                 network=experiment.network,
                 training=experiment.training,
                 model=model,
-                history=History(**entry["history"]),
+                history=History(**entry.get("history", document["networks"][0]["history"])),
                 fit=entry["fit"],
                 norm=entry["norm"],
                 task=tasks[t],
@@ -207,7 +208,7 @@ def _runs(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -
                 examples=(x, tensors.get(f"examples.{t}.y", x)),
                 spectra=_snapshots(i, entry["snapshots"], grids, tensors),
                 activations=[
-                    Spectrum(grid, tensors[f"{i}.activations.{layer}"])
+                    Spectrum(grid, tensors[f"{i}.activations.{layer}"].float())
                     for layer, grid in enumerate(grids)
                 ],
                 held_out=HeldOut(**entry["held_out"]) if "held_out" in entry else None,
