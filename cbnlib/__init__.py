@@ -14,8 +14,11 @@ The modules, in reading order:
 * `bottleneck`: which layers keep which few modes, by one rule.
 * `phases`: angles stored in coefficients: reading, swapping and decoding them.
 * `variation`: kept singular directions as dials, to see what each encodes.
+* `formation`: how the structure forms during training.
+* `surgery`: trained networks with frequencies removed, kept, or moved to a smaller grid.
 * `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
-* `plots`: the figures.
+* `plots`, `slideshow`: the figures, and a slider through many of them.
+* `claims`: predictions with their tolerance, and the verdicts that follow.
 * `notebook`: what the notebooks need around an experiment.
 * `checks`: errors for bad input.
 """
