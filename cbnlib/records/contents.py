@@ -130,7 +130,7 @@ class Run:
         network: What the network was made from.
         training: How it was trained.
         model: The trained network. From a record, it agrees with the one that was trained to about
-            1e-3 of the layers' norms; `fit` and `norm` are those of the original.
+            3e-3 of the layers' norms; `fit` and `norm` are those of the original.
         history: The course of the training; in an ensemble, the mean over its members.
         fit: The data term over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
