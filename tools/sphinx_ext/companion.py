@@ -14,7 +14,7 @@ import shutil
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import nbformat
 from docutils import nodes
@@ -26,7 +26,7 @@ from cbnlib.checks import check_choice
 from cbnlib.claims import PAPER, Claim, Verdict, claims_of
 
 FOLDER = "notebooks"
-MARKS = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
+MARKS: dict[Verdict, str] = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
 
 
 def repair_buttons(
@@ -137,7 +137,8 @@ class ClaimsTable(MarkdownTable):
         if not rows:
             warning = f"no notebook states anything about {paper}"
             return [self.state.document.reporter.warning(warning, line=self.lineno)]
-        return self.table(["task and prediction", "measured", "verdict", "seen in"], rows)
+        table = self.table(["task and prediction", "measured", "verdict", "seen in"], rows)
+        return [nodes.container("", *table, classes=["claims"])]
 
     def _copies(self) -> list[Path]:
         return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
@@ -162,9 +163,9 @@ class ClaimsTable(MarkdownTable):
         rows = []
         for paper, text in PAPER.items():
             verdicts = [claim.verdict for claim in stated if claim.paper == paper]
-            counts = [str(verdicts.count(verdict)) for verdict in get_args(Verdict)]
+            counts = [str(verdicts.count(verdict)) for verdict in MARKS]
             rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
-        return self.table(["claim", "in short", *get_args(Verdict)], rows)
+        return self.table(["claim", "in short", *MARKS.values()], rows)
 
 
 class VersionsTable(MarkdownTable):
