@@ -18,7 +18,6 @@ from cbnlib.checks import check_count
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN, CoarseStage
-from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
 from cbnlib.spectra import Spectrum, layer_spectrum
 
 
@@ -110,8 +109,7 @@ def keep_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> 
     Raises:
         ValueError: As `mode_mask` and `with_directions`.
     """
-    spectra = {layer: layer_spectrum(_layer(model, layer)) for layer in layers}
-    return with_directions(model, {i: mode_mask(s, modes) for i, s in spectra.items()})
+    return with_directions(model, _masks(model, layers, modes))
 
 
 def remove_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> CNN:
@@ -125,8 +123,8 @@ def remove_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -
     Raises:
         ValueError: As `mode_mask` and `with_directions`.
     """
-    spectra = {layer: layer_spectrum(_layer(model, layer)) for layer in layers}
-    return with_directions(model, {i: ~mode_mask(s, modes) for i, s in spectra.items()})
+    kept = _masks(model, layers, modes)
+    return with_directions(model, {layer: ~mask for layer, mask in kept.items()})
 
 
 @torch.no_grad()
@@ -196,17 +194,17 @@ def _layer(model: CNN, layer: int) -> CircularConv:
     return model.convs[layer - 1]
 
 
+def _masks(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> dict[int, Tensor]:
+    return {i: mode_mask(layer_spectrum(_layer(model, i)), modes) for i in layers}
+
+
 def _mask_layer(conv: CircularConv, mask: Tensor) -> None:
-    half = conv.blocks()
-    modes = frequencies(conv.grid).modes
-    stored = half.flatten(2).movedim(-1, 0)
-    u, s, vh = torch.linalg.svd(stored[modes], full_matrices=False)
+    half, freqs = conv.blocks(), frequencies(conv.grid)
+    at_modes = half.flatten(2).movedim(-1, 0)[freqs.modes]
+    u, s, vh = torch.linalg.svd(at_modes, full_matrices=False)
     if mask.shape != s.shape:
         raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
-    left = torch.zeros_like(stored)
-    left[modes] = (u * (s * mask).unsqueeze(1)) @ vh
-    # Of a pair of which both members are stored only the first is set: this restores the other.
-    left = coordinates_to_blocks(blocks_to_coordinates(left, conv.grid), conv.grid)
+    left = freqs.complete((u * (s * mask).unsqueeze(1)) @ vh)
     conv.set_blocks(left.movedim(0, -1).reshape(half.shape))
 
 

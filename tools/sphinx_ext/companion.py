@@ -73,6 +73,10 @@ class MarkdownTable(SphinxDirective):
 
     has_content = True
 
+    def copies(self) -> list[Path]:
+        """The executed notebooks of the book."""
+        return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
+
     def table(self, header: list[str], rows: list[list[str]]) -> list[nodes.Node]:
         """Parse a table of Markdown cells."""
         lines = [header, ["---"] * len(header), *rows]
@@ -89,8 +93,7 @@ class ExecutionTable(MarkdownTable):
 
     def run(self) -> list[nodes.Node]:
         """Make a row for each notebook from what papermill and the build wrote into it."""
-        copies = sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
-        return self.table(self.header, [self._row(copy) for copy in copies])
+        return self.table(self.header, [self._row(copy) for copy in self.copies()])
 
     def _row(self, copy: Path) -> list[str]:
         self.env.note_dependency(str(copy))
@@ -129,7 +132,7 @@ class ClaimsTable(MarkdownTable):
         A claim that no notebook tests is a warning, and so an error of the build.
         """
         paper = self.arguments[0] if self.arguments else None
-        stated = [found for copy in self._copies() for found in self._claims(copy)]
+        stated = [found for copy in self.copies() for found in self._claims(copy)]
         if paper is None:
             return self._overview([claim for claim, *_ in stated])
         check_choice("claim", paper, PAPER)
@@ -139,9 +142,6 @@ class ClaimsTable(MarkdownTable):
             return [self.state.document.reporter.warning(warning, line=self.lineno)]
         table = self.table(["task and prediction", "measured", "verdict", "seen in"], rows)
         return [nodes.container("", *table, classes=["claims"])]
-
-    def _copies(self) -> list[Path]:
-        return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
 
     def _claims(self, copy: Path) -> list[tuple[Claim, str, str]]:
         self.env.note_dependency(str(copy))
