@@ -45,7 +45,7 @@ def train_ensemble(
 
     Raises:
         ValueError: If the configs differ, the targets do not fit, or data hold NaN.
-        TrainingDivergedError: If a member's loss becomes NaN or infinite.
+        TrainingDivergedError: If a member's loss becomes NaN or infinite, or the norms explode.
     """
     _check(models, x, y, config)
     together = _Together(models, x, y)

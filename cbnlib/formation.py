@@ -15,6 +15,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from cbnlib.loop import learning_rates
 from cbnlib.records.contents import Run
 from cbnlib.spectra import Spectrum
 from cbnlib.train_config import TrainConfig
@@ -127,11 +128,8 @@ def ridge_decay(training: TrainConfig) -> np.ndarray:
     """
     if training.optimizer != "sgd":
         raise ValueError(f"the optimiser must be 'sgd', got {training.optimizer!r}")
-    t = np.arange(training.steps)
-    cosine = (1 + np.cos(np.pi * t / max(1, training.steps))) / 2
-    rates = training.learning_rate * (cosine if training.schedule == "cosine" else np.ones(len(t)))
     left, moment = [1.0], 0.0
-    for rate in rates:
+    for rate in learning_rates(training):
         moment = training.momentum * moment + 2 * training.ridge * left[-1]
         left.append(left[-1] - rate * moment)
     decay: np.ndarray = -np.log(left)

@@ -51,6 +51,25 @@ class Frequencies:
         """Shape of what `torch.fft.rfftn` returns: the last axis is halved."""
         return (*self.grid[:-1], self.grid[-1] // 2 + 1)
 
+    def rows(self, omega: Tensor) -> Tensor:
+        """Where frequencies stand among the stored ones.
+
+        Args:
+            omega: Stored frequencies of this grid or of a coarser one, shape `[K, axes]`.
+
+        Returns:
+            Indices into `omega`, `degree`, ..., shape `[K]`.
+
+        Example:
+            >>> f = frequencies((6, 6))
+            >>> f.omega[f.rows(torch.tensor([[-2, 1], [0, 3]]))].tolist()
+            [[-2, 1], [0, 3]]
+        """
+        row = omega[:, -1]
+        if len(self.grid) == 2:
+            row = omega[:, 0] % self.grid[0] * self.half_grid[-1] + row
+        return row
+
     def complete(self, at_modes: Tensor) -> Tensor:
         """From one entry per mode to one per stored frequency.
 
@@ -71,9 +90,8 @@ class Frequencies:
         stored[self.modes] = at_modes
         second = (self.multiplicity == 0).nonzero().squeeze(1)
         negative = (-self.omega[second]) % torch.tensor(self.grid)
-        # Only in two dimensions do both members stand, and then in the same column.
-        first = negative[:, 0] * self.half_grid[-1] + negative[:, -1]
-        stored[second] = stored[first].conj()
+        # Both members stand only in a column that is its own mirror image, so the first is stored.
+        stored[second] = stored[self.rows(negative)].conj()
         return stored
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cbnlib.checks import check_choice, check_count, check_grid, check_positive, check_signal
 from cbnlib.frequencies import frequencies
 from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
+from cbnlib.resampling import crop_noise
 
 Parametrization = Literal["pixel", "spectral"]
 
@@ -87,6 +88,33 @@ class CircularConv(nn.Module):
             shape = (pixels, c_out, c_in)
         self.weight = nn.Parameter(torch.randn(shape, generator=generator) * variance**0.5)
         self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+
+    def start_on(self, coarse: int | Sequence[int]) -> "CircularConv":
+        r"""A layer on a coarser grid that starts like this one, if this one was just drawn.
+
+        It has the same blocks at the frequencies that both grids share, so the entries of its
+        blocks start with the same variance (`crop_noise` says how at a Nyquist frequency).
+
+        Args:
+            coarse: Pixels per axis.
+
+        Raises:
+            ValueError: If this layer's filters are smaller than its grid, or the other grid has
+                another number of axes or is finer on one of them.
+        """
+        if self.window != self.grid:
+            raise ValueError(f"a filter of size {self.window} cannot start on another grid")
+        layer = CircularConv(
+            self.c_in,
+            self.c_out,
+            coarse,
+            bias=self.bias is not None,
+            parametrization=self.parametrization,
+            generator=torch.Generator(),  # its numbers are not used
+        )
+        if not self.weight.is_meta:  # which has a shape and no numbers
+            layer.set_blocks(crop_noise(self.blocks().detach(), self.grid, layer.grid))
+        return layer
 
     @property
     def axes(self) -> tuple[int, ...]:

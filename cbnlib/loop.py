@@ -15,6 +15,9 @@ from torch import Tensor
 
 from cbnlib.train_config import TrainConfig
 
+EXPLODED = 1e8
+"""How many times the norm at the start is no network any more that could be trained on."""
+
 
 @dataclass
 class History:
@@ -107,6 +110,7 @@ class TrainingLoop:
         self.history, self.watch, self.step = History(), _CollapseWatch(), 0
         self.sum_fit = torch.zeros((), device=objective.parameters[0].device)
         self.every = max(1, config.steps // config.records)
+        self.largest_norm = EXPLODED * max(1.0, self._norm())
 
     @property
     def finished(self) -> bool:
@@ -117,23 +121,27 @@ class TrainingLoop:
         """Take one gradient step; return whether it added a record to the history.
 
         Raises:
-            TrainingDivergedError: At a record, if the loss is NaN or infinite, or the output that
-                once depended on the input no longer does.
+            TrainingDivergedError: At a record, if the loss is NaN or infinite, the norm is
+                `EXPLODED` times what it was at the start (or than 1, if it was less), or the
+                output that once depended on the input no longer does.
         """
-        fit, output = self.objective.gradients(self.batches.draw())
+        term, output = self.objective.gradients(self.batches.draw())
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
-        self.sum_fit += fit
+        self.sum_fit += term
         if self.step % self.every and not self.finished:
             return False
         since = self.step - (self.history.step[-1] if self.history.step else 0)
-        with torch.no_grad():
-            norm = float(sum(p.square().sum() for p in self.objective.parameters))
-        self.history.append(self.step, float(self.sum_fit) / since, norm, self.config.ridge)
+        fit = float(self.sum_fit) / since
+        self.history.append(self.step, fit, self._norm(), self.config.ridge)
         self.sum_fit.zero_()
-        _check_alive(self.history, self.watch, output)
+        _check_alive(self.history, self.watch, output, self.largest_norm)
         return True
+
+    @torch.no_grad()
+    def _norm(self) -> float:
+        return float(sum(p.square().sum() for p in self.objective.parameters))
 
     def state(self) -> LoopState:
         """All that the steps to come depend on: copies, which later steps leave alone."""
@@ -209,6 +217,18 @@ def make_schedule(
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
+def learning_rates(config: TrainConfig) -> list[float]:
+    """The learning rate of every step of a config."""
+    optimizer = make_optimizer([torch.zeros(1)], config)
+    schedule = make_schedule(optimizer, config)
+    rates = []
+    for _ in range(config.steps):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()  # without a gradient it does nothing, but the schedule wants it
+        schedule.step()
+    return rates
+
+
 class Batches:
     """Batches without replacement, reshuffled for every pass; a short last one is left out."""
 
@@ -248,11 +268,17 @@ class _CollapseWatch:
         return self.was_alive and spread < self.DEAD
 
 
-def _check_alive(history: History, watch: _CollapseWatch, output: Tensor) -> None:
-    step, loss = history.step[-1], history.loss[-1]
+def _check_alive(
+    history: History, watch: _CollapseWatch, output: Tensor, largest_norm: float
+) -> None:
+    step, loss, norm = history.step[-1], history.loss[-1], history.norm[-1]
     if not math.isfinite(loss):
         raise TrainingDivergedError(
             f"the loss is {loss} at step {step}: try a smaller learning rate", history
+        )
+    if norm > largest_norm:
+        raise TrainingDivergedError(
+            f"the norm is {norm:.1e} at step {step}: try a smaller learning rate", history
         )
     if watch.collapsed(output):
         raise TrainingDivergedError(

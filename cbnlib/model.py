@@ -116,6 +116,10 @@ class CNN(nn.Module):
     def __init__(self, config: CNNConfig, *, seed: int) -> None:
         """Draw the weights.
 
+        Networks that differ in their coarse stage alone start from the same blocks at all
+        frequencies that they share, if the filters are as large as the grid: the layers on the
+        coarse grid are drawn on the full one.
+
         Args:
             config: Sizes and head.
             seed: The weights depend on nothing but the config and this seed.
@@ -126,23 +130,31 @@ class CNN(nn.Module):
         pooling = config.head == "pooling"
         hidden = config.depth - 1
         widths = [config.c_in] + [config.width] * hidden + [config.c_out] * (not pooling)
+        resamples = nn.ModuleList(self._resample(layer) for layer in range(1, len(widths)))
         convs = nn.ModuleList(
-            CircularConv(
-                c_in,
-                c_out,
-                config.grid_of(layer),
-                window=config.window,
-                bias=config.bias,
-                gain=config.gain,
-                parametrization=config.parametrization,
-                generator=generator,
-            )
+            self._draw(layer, c_in, c_out, generator)
             for layer, (c_in, c_out) in enumerate(pairwise(widths), start=1)
         )
         self.convs = cast("Sequence[CircularConv]", convs)
-        self.resamples = nn.ModuleList(self._resample(layer) for layer in range(1, len(widths)))
+        self.resamples = resamples
         self.pool = GlobalPool() if pooling else None
         self.dense = self._dense_head(generator) if pooling else None
+
+    def _draw(self, layer: int, c_in: int, c_out: int, generator: torch.Generator) -> CircularConv:
+        config, grid = self.config, self.config.grid_of(layer)
+        # A filter with a window has as many taps on either grid, so it is drawn where it is.
+        drawn_on = grid if config.window is not None else check_grid(config.grid)
+        conv = CircularConv(
+            c_in,
+            c_out,
+            drawn_on,
+            window=config.window,
+            bias=config.bias,
+            gain=config.gain,
+            parametrization=config.parametrization,
+            generator=generator,
+        )
+        return conv if drawn_on == grid else conv.start_on(grid)
 
     def _resample(self, layer: int) -> nn.Module:
         """What takes signals to the grid of a layer from that of the one before (or the input)."""

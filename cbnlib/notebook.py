@@ -18,6 +18,9 @@ __all__ = ["Profile", "check_profile", "glue", "origins", "runs_of", "start"]
 
 Profile = Literal["quick", "paper"]
 
+ORIGINS = "cbnlib-origins"
+"""Where the metadata of a notebook's output hold how many networks came from where."""
+
 
 def check_profile(profile: str) -> Profile:
     """Return the profile if it is one.
@@ -104,14 +107,19 @@ def runs_of(
 def origins(runs: Iterable[Run]) -> pd.DataFrame:
     """Where runs come from, for the reader: trained here or from records, when, on what.
 
+    Also shows how many came from where, and hands that to the line of facts on the book's page.
+
     Returns:
         A row for each combination of origin, versions and machine: number of networks, dates of
         the first and the last, seconds of training in all (an ensemble's count once).
     """
     groups: dict[tuple[str, ...], list[Provenance]] = {}
+    counts = {"from records": 0, "trained here": 0}
     for run in runs:
         where = run.provenance.environment
-        kind = "from a record" if run.provenance.source == "record" else "trained here"
+        from_record = run.provenance.source == "record"
+        counts["from records" if from_record else "trained here"] += 1
+        kind = "from a record" if from_record else "trained here"
         key: tuple[str, ...] = (
             kind,
             where["processor"],
@@ -120,6 +128,7 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
             where["cbnlib"],
         )
         groups.setdefault(key, []).append(run.provenance)
+    _publish(counts)
     columns = ["origin", "processor", "threads", "torch", "cbnlib"]
     rows = []
     for key, members in groups.items():
@@ -129,3 +138,12 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
         facts = {"networks": len(members), "when": when, "seconds": round(seconds)}
         rows.append(dict(zip(columns, key, strict=True)) | facts)
     return pd.DataFrame(rows)[["origin", "networks", "when", "seconds", *columns[1:]]]
+
+
+def _publish(counts: dict[str, int]) -> None:
+    from IPython.display import display
+
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    data = {"text/markdown": f"Networks of this page: {told}."}
+    data["text/plain"] = data["text/markdown"]
+    display(data, metadata={ORIGINS: counts}, raw=True)

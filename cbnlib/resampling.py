@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib.checks import check_choice, check_grid
+from cbnlib.frequencies import frequencies
 
 Method = Literal["crop", "stride", "average"]
 
@@ -87,6 +88,35 @@ class Resample(nn.Module):
         every = [slice(None, None, step) for step in self.steps]
         y[..., *every] = x  # type: ignore[index]  # torch declares no unpacked slices
         return y
+
+
+def crop_noise(blocks: Tensor, fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tensor:
+    r"""The Fourier blocks of white noise on a grid, as those of white noise on a coarser one.
+
+    The coarse grid's frequencies keep their blocks. One with $\omega_i=n_i'/2$ may be its own
+    negative on the coarse grid and not on the fine one: its block becomes the real part times
+    $\sqrt2$. So independent entries of one variance stay independent, with the same variance.
+
+    Args:
+        blocks: Complex, at the stored frequencies of the fine grid, `[c_out, c_in, *half_grid]`.
+        fine: Pixels per axis.
+        coarse: Pixels per axis, on none more than the fine grid has.
+
+    Returns:
+        The blocks at the stored frequencies of the coarse grid.
+
+    Raises:
+        ValueError: If the coarse grid has another number of axes or is finer on one of them.
+    """
+    if len(coarse) != len(fine) or any(m > n for m, n in zip(coarse, fine, strict=True)):
+        raise ValueError(f"coarse grid {coarse} must fit in the grid {fine}")
+    source, target = frequencies(fine), frequencies(coarse)
+    rows = source.rows(target.omega[target.modes])
+    at_modes = blocks.flatten(2).movedim(-1, 0)[rows]
+    becomes_real = (target.multiplicity[target.modes] == 1) & (source.multiplicity[rows] != 1)
+    at_modes[becomes_real] = (2**0.5 * at_modes[becomes_real].real).to(at_modes.dtype)
+    stored = target.complete(at_modes).movedim(0, -1)
+    return stored.reshape(*blocks.shape[:2], *target.half_grid)
 
 
 def _low_frequencies(m: int) -> Tensor:

@@ -237,6 +237,23 @@ def layer_spectrum(layer: CircularConv, *, dtype: torch.dtype | None = None) -> 
     return layer_spectra([layer], dtype=dtype)[0]
 
 
+def middle_half(depth: int) -> slice:
+    """The middle half of the layers, as a slice of a list of them, first layer first.
+
+    Args:
+        depth: L, the number of layers.
+
+    Raises:
+        ValueError: If it is no integer >= 1.
+
+    Example:
+        >>> [1, 2, 3, 4, 5, 6, 7, 8][middle_half(8)]
+        [3, 4, 5, 6]
+    """
+    check_count("depth", depth)
+    return slice(depth // 4, 3 * depth // 4)
+
+
 def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
     return layer_spectra(model.convs, dtype=dtype)

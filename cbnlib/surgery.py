@@ -217,8 +217,8 @@ def _unchanged(model: CNN, small: CNN) -> dict[str, Tensor]:
 def _crop_blocks(source: CircularConv, target: CircularConv) -> None:
     omega = frequencies(target.grid).omega
     fits = (2 * omega.abs() < torch.tensor(target.grid)).all(dim=1)
-    rows = {tuple(w): row for row, w in enumerate(frequencies(source.grid).omega.tolist())}
+    rows = frequencies(source.grid).rows(omega[fits])
     half, shape = source.blocks(), target.blocks().shape
     blocks = half.new_zeros(*shape[:2], len(omega))
-    blocks[..., fits] = half.flatten(2)[..., [rows[tuple(w)] for w in omega[fits].tolist()]]
+    blocks[..., fits] = half.flatten(2)[..., rows]
     target.set_blocks(blocks.reshape(shape))

@@ -63,7 +63,8 @@ def train(
     Raises:
         ValueError: If data or weights hold NaN or infinity, or the shapes of `x`, `y` and the
             output do not fit together.
-        TrainingDivergedError: If the loss becomes NaN or infinite, or the output a constant.
+        TrainingDivergedError: If the loss becomes NaN or infinite, the norm explodes, or the
+            output becomes a constant.
     """
     _check_data(model, x, y, config.loss)
     loop = TrainingLoop(_DataTerm(model, x, y, config), len(x), config)

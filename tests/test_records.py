@@ -458,6 +458,9 @@ EXPERIMENTS = {
     "spectral": single(
         "digits", {"digit": 1}, CNNConfig((8, 8), 3, 3, parametrization="spectral"), TRAINING
     ),
+    "coarse": single(
+        "bump", {"n": 8, "samples": 20}, CNNConfig(8, 3, 3, coarse=CoarseStage(4, 2, 2)), TRAINING
+    ),
     "linear, untrained": single(
         "bump",
         {"n": 9, "samples": 2},

@@ -17,6 +17,7 @@ SUFFIXES = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml", ".yaml", ".txt", ".
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 ADDRESS = CONFIG["repository"]["url"]
+WORKFLOWS = [path.relative_to(ROOT) for path in sorted((ROOT / ".github").rglob("*.yml"))]
 
 
 def texts():
@@ -51,7 +52,7 @@ def test_the_command_that_changes_the_address_names_the_present_one():
 @pytest.mark.parametrize(
     ("schema", "file"),
     [
-        ("vendor.github-workflows", ".github/workflows/book.yml"),
+        *(("vendor.github-workflows", path) for path in WORKFLOWS),
         ("vendor.citation-file-format", "CITATION.cff"),
     ],
 )
@@ -73,7 +74,7 @@ def test_one_version_number():
 
 
 def test_actions_are_pinned_to_a_major_version():
-    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    text = "".join((ROOT / path).read_text(encoding="utf-8") for path in WORKFLOWS)
     uses = re.findall(r"uses: (\S+)", text)
     assert uses
     assert [use for use in uses if not re.fullmatch(r"[\w./-]+@v\d+", use)] == []
@@ -95,9 +96,14 @@ def test_no_path_of_a_machine_in_any_file():
     assert {path for path, text in texts() if home.search(text)} <= {"tests/test_repository.py"}
 
 
-def test_the_readme_example_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [("README.md", "exceed 0.5"), ("book/run_yourself.md", "8 of 8 runs finished")],
+)
+def test_the_examples_run(file, told, capsys):
+    text = (ROOT / file).read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
     for block in blocks:
         exec(block, {})
-    assert "exceed 0.5" in capsys.readouterr().out
+    assert told in capsys.readouterr().out

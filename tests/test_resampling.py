@@ -8,7 +8,7 @@ import torch
 from model_cases import random_network
 from oracles import dense_matrix_of, rng
 
-from cbnlib import activation_spectra
+from cbnlib import CNN, CircularConv, CNNConfig, activation_spectra
 from cbnlib.model import CoarseStage
 from cbnlib.resampling import Resample
 
@@ -90,3 +90,88 @@ def test_pooling_takes_a_coarse_end(method: Any) -> None:
 def test_bad_stages(stage: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         random_network(grid=8, depth=3, coarse=CoarseStage(**stage))
+
+
+STARTS = [
+    ((16,), (8,)),
+    ((16,), (5,)),
+    ((15,), (6,)),
+    ((6, 6), (4, 4)),
+    ((6, 4), (6, 2)),
+    ((5, 8), (3, 4)),
+]
+
+
+@pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
+@pytest.mark.parametrize(("fine", "coarse"), STARTS, ids=str)
+def test_a_coarse_layer_starts_with_the_blocks_of_the_fine_one(
+    fine: Any, coarse: Any, parametrization: Any
+) -> None:
+    """At every frequency of the whole FFT below the coarse Nyquist, for both parametrisations."""
+    options: dict[str, Any] = {"parametrization": parametrization}
+    whole = CircularConv(2, 3, fine, generator=rng(), **options)
+    small = whole.start_on(coarse)
+    on_fine, on_coarse = fft_of_filter(whole), fft_of_filter(small)
+    for index in np.ndindex(*coarse):
+        signed = [k if 2 * k <= n else k - n for k, n in zip(index, coarse, strict=True)]
+        if all(2 * abs(s) < n for s, n in zip(signed, coarse, strict=True)):
+            there = tuple(s % n for s, n in zip(signed, fine, strict=True))
+            expected = on_fine[(..., *there)]
+            np.testing.assert_allclose(on_coarse[(..., *index)], expected, atol=1e-6)
+
+
+def fft_of_filter(layer: CircularConv) -> Any:
+    """All Fourier blocks of a layer, from those it stores."""
+    axes = layer.axes
+    v = torch.fft.irfftn(layer.blocks().detach(), s=layer.grid, dim=axes, norm="ortho")
+    return np.fft.fftn(v.numpy(), axes=axes, norm="ortho")
+
+
+@pytest.mark.parametrize(("fine", "coarse"), STARTS, ids=str)
+def test_white_noise_stays_white(fine: Any, coarse: Any) -> None:
+    """Every tap has variance gain / c_in, and no two taps are correlated: also at Nyquist."""
+    layer = CircularConv(100, 200, fine, gain=3.0, generator=rng()).start_on(coarse)
+    taps = layer.weight.detach().flatten(2).flatten(0, 1)
+    covariance = taps.T @ taps / len(taps) * (100 / 3.0)
+    torch.testing.assert_close(covariance, torch.eye(len(covariance)), rtol=0, atol=0.05)
+
+
+def test_networks_that_differ_in_their_coarse_stage_start_alike() -> None:
+    full = CNN(CNNConfig(16, 3, 4), seed=1)
+    coarse = CNN(CNNConfig(16, 3, 4, coarse=CoarseStage(8, 2, 3)), seed=1)
+    for layer in (0, 3):
+        assert torch.equal(full.convs[layer].weight, coarse.convs[layer].weight)
+    for layer in (1, 2):
+        shared = full.convs[layer].blocks()[..., :4]
+        torch.testing.assert_close(coarse.convs[layer].blocks()[..., :4], shared)
+
+
+def test_without_a_coarse_stage_the_draws_are_those_of_the_plain_layers() -> None:
+    model, draws = CNN(CNNConfig(6, 3, 3), seed=4), torch.Generator().manual_seed(4)
+    for conv in model.convs:
+        plain = torch.randn(conv.c_out, conv.c_in, 6, generator=draws) * (1 / conv.c_in) ** 0.5
+        assert torch.equal(conv.weight, plain)
+
+
+def test_filters_with_a_window_are_drawn_as_they_are() -> None:
+    stage = CoarseStage(4, 2, 2)
+    coarse, full = (CNN(CNNConfig(8, 3, 3, window=3, coarse=c), seed=0) for c in (stage, None))
+    taps = [[conv.weight for conv in model.convs] for model in (coarse, full)]
+    scale = torch.tensor([1.0, 0.5, 1.0]).sqrt()  # of the middle layer's, whose grid is half
+    for small, large, factor in zip(*taps, scale, strict=True):
+        torch.testing.assert_close(small, large * factor)
+
+
+@pytest.mark.parametrize(
+    ("coarse", "window", "message"),
+    [
+        (9, None, r"coarse grid \(9,\) must fit in the grid \(8,\)"),
+        ((4, 4), None, r"coarse grid \(4, 4\) must fit in the grid \(8,\)"),
+        (4, 3, r"a filter of size \(3,\) cannot start on another grid"),
+    ],
+    ids=str,
+)
+def test_bad_grids_to_start_on(coarse: Any, window: Any, message: str) -> None:
+    layer = CircularConv(1, 1, 8, window=window, generator=rng())
+    with pytest.raises(ValueError, match=message):
+        layer.start_on(coarse)

@@ -112,8 +112,20 @@ def test_cosine_schedule_ends_at_rest() -> None:
 
 def test_explosion_is_named() -> None:
     with pytest.raises(TrainingDivergedError, match=r"the loss is (nan|inf) at step \d+") as caught:
-        run(random_network(grid=(6,)), optimizer="sgd", learning_rate=10.0, steps=50)
+        run(random_network(grid=(6,)), optimizer="sgd", learning_rate=1e200, steps=50)
     assert not math.isfinite(caught.value.history.loss[-1])
+
+
+def test_a_norm_beyond_measure_is_named_while_all_is_finite() -> None:
+    """Without data to fit, SGD at a rate beyond 1 / ridge multiplies the parameters each step."""
+    model = random_network(grid=(6,), bias=False)
+    zeros = torch.zeros_like(X)
+    config = TrainConfig(1.0, 2.0, 60, optimizer="sgd", momentum=0.0, schedule="constant")
+    with pytest.raises(TrainingDivergedError, match=r"the norm is \d\.\de\+\d+ at step") as caught:
+        train(model, zeros, zeros, config, progress=False)
+    norm = caught.value.history.norm
+    start = float(parameters(random_network(grid=(6,), bias=False)).square().sum())
+    assert norm[-1] > 1e8 * start > norm[-2]
 
 
 def test_collapse_to_a_constant_is_named() -> None:

@@ -191,10 +191,24 @@ def _processor() -> str:
 def _commit() -> str:
     """The commit of the checkout that this package lies in, marked if the package was changed."""
     package = Path(cbnlib.__file__).resolve().parent
-    located = _git(package, "rev-parse", "--show-toplevel", "HEAD")
-    if len(located) != 2 or Path(located[0]) != package.parent:
+    return commit_of(package.parent, package.name)
+
+
+def commit_of(root: Path, *parts: str) -> str:
+    """The commit of a checkout.
+
+    Args:
+        root: Its root.
+        parts: The files and folders in it that count.
+
+    Returns:
+        The commit's name, followed by `with changes` if a part differs from it; an empty string if
+        the folder is not the root of a checkout or there is no git.
+    """
+    located = _git(root, "rev-parse", "--show-toplevel", "HEAD")
+    if len(located) != 2 or Path(located[0]).resolve() != root.resolve():
         return ""
-    changed = _git(package, "status", "--porcelain", "--", ".")
+    changed = _git(root, "status", "--porcelain", "--", *parts)
     return f"{located[1]} with changes" if changed else located[1]
 
 
