@@ -1,0 +1,50 @@
+"""The teachers' page names what there is, and its times are those of the build."""
+
+import re
+
+import nbformat
+import pytest
+
+from tools.problems import problem_sets
+from tools.project import ROOT, Project
+from tools.sphinx_ext import teaching
+
+PROJECT = Project(ROOT)
+PAGE = (PROJECT.book / "teaching.md").read_text(encoding="utf-8")
+NAMED = re.compile(r"(?<![\d.])([1-5])\.([1-9])(?![\d.])")
+
+
+def test_every_task_that_the_page_names_exists():
+    """`2.1 to 2.4` names its ends; a number with a decimal point would be found, too."""
+    named = {".".join(found) for found in NAMED.findall(PAGE)}
+    sources = [source.read_text(encoding="utf-8") for source in problem_sets(PROJECT)]
+    there = {task for text in sources for task in re.findall(r"^## Task (\d\.\d)", text, re.M)}
+    assert named
+    assert named - there == set()
+
+
+def test_each_set_is_part_of_the_course():
+    assert {number for number, _ in NAMED.findall(PAGE)} == {
+        source.stem[0] for source in problem_sets(PROJECT)
+    }
+
+
+@pytest.fixture
+def copies(tmp_path):
+    paths = [tmp_path / f"{i}.ipynb" for i in range(2)]
+    for path, duration in zip(paths, (40.0, 75.0), strict=True):
+        notebook = nbformat.v4.new_notebook(metadata={"papermill": {"duration": duration}})
+        nbformat.write(notebook, path)
+    return paths
+
+
+def test_times_are_added_up(copies):
+    assert teaching.in_words(sum(map(teaching.seconds_of, copies))) == "about 2 minutes"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.3, "10 seconds"), (60, "60 seconds"), (61, "about 1 minute"), (3600, "about 60 minutes")],
+)
+def test_words(seconds, words):
+    assert teaching.in_words(seconds) == words

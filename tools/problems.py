@@ -1,0 +1,133 @@
+"""Make the student's editions of the problem sets.
+
+The MyST file `problems/N_name.md` is the source, with solutions. From it this command writes
+`problems/student/N_name.ipynb`, by the preprocessors with which nbgrader releases an assignment.
+The same source gives the same bytes on every machine.
+
+    python -m tools.problems            # write the student's editions
+    python -m tools.problems --check    # write nothing, exit 1 and name what is out of step
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.nbgraderformat import ValidationError
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    ClearOutput,
+    ClearSolutions,
+    ComputeChecksums,
+    LockCells,
+)
+from traitlets.config.loader import Config, PyFileConfigLoader
+
+from tools.notebook import read_source
+from tools.project import ROOT, BuildError, Project
+
+RELEASE = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ComputeChecksums)
+"""What `nbgrader generate_assignment` does to a notebook of ours, without its gradebook."""
+
+
+def problem_sets(project: Project) -> list[Path]:
+    """The sources of the problem sets, in order."""
+    return sorted(path for path in project.problems.glob("*.md") if path.stem[0].isdigit())
+
+
+def grader_settings(project: Project) -> Config:
+    """The settings of nbgrader for our sets."""
+    settings: Config = PyFileConfigLoader(
+        "nbgrader_config.py", path=str(project.problems)
+    ).load_config()
+    return settings
+
+
+def instructor_edition(source: Path) -> NotebookNode:
+    """A problem set with its solutions, as the source of an nbgrader assignment."""
+    notebook = read_source(source)
+    notebook.metadata = NotebookNode(kernelspec=notebook.metadata.get("kernelspec", {}))
+    return notebook
+
+
+def student_edition(source: Path, settings: Config) -> NotebookNode:
+    """A problem set without its solutions, as nbgrader releases it.
+
+    Raises:
+        BuildError: nbgrader does not accept the source; the message says why.
+    """
+    notebook = instructor_edition(source)
+    log = logging.getLogger("tools.problems")
+    log.disabled = True  # what it tells is in the error
+    for step in RELEASE:
+        try:
+            notebook, _ = step(config=settings, log=log).preprocess(notebook, {})
+        except (RuntimeError, ValidationError) as error:
+            raise BuildError(f"{source.name}: {error}") from error
+    return notebook
+
+
+def student_text(source: Path, settings: Config) -> str:
+    """The committed student's edition of a problem set, as text."""
+    notebook = student_edition(source, settings)
+    nbformat.validate(notebook)
+    text: str = nbformat.writes(notebook, version=4)
+    return f"{text}\n"
+
+
+def out_of_step(project: Project) -> list[str]:
+    """What is wrong with the committed student's editions, a line each."""
+    settings, problems = grader_settings(project), []
+    sources = problem_sets(project)
+    for source in sources:
+        edition = project.students / f"{source.stem}.ipynb"
+        if not edition.exists():
+            problems.append(f"student/{edition.name} is missing")
+        elif edition.read_text(encoding="utf-8") != student_text(source, settings):
+            problems.append(f"student/{edition.name} differs from {source.name}")
+    stems = {source.stem for source in sources}
+    strays = [p for p in sorted(project.students.glob("*")) if p.stem not in stems]
+    return problems + [f"student/{stray.name} has no {stray.stem}.md" for stray in strays]
+
+
+def write_editions(project: Project) -> None:
+    """Write the student's edition of every set.
+
+    Raises:
+        BuildError: nbgrader does not accept a source.
+    """
+    settings = grader_settings(project)
+    project.students.mkdir(exist_ok=True)
+    for source in problem_sets(project):
+        edition = project.students / f"{source.stem}.ipynb"
+        edition.write_text(student_text(source, settings), encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, exit 1 if out of step"
+    )
+    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    args = parser.parse_args(argv)
+    project = Project(args.root.resolve())
+    try:
+        if not args.check:
+            write_editions(project)
+            return 0
+        problems = out_of_step(project)
+    except BuildError as error:
+        problems = [str(error)]
+    for problem in problems:
+        print(f"problems: {problem}")
+    if problems:
+        print("problems: edit the .md, then run `make problems`")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
