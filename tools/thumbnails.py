@@ -1,0 +1,20 @@
+"""Small versions of the book's figures, for the gallery of chapters."""
+
+from io import BytesIO
+
+from PIL import Image
+
+THUMBNAIL_PIXELS = (480, 360)
+
+
+def thumbnail(picture: bytes) -> bytes:
+    """Shrink a PNG, on white, to fit into `THUMBNAIL_PIXELS`; a smaller one keeps its size."""
+    with Image.open(BytesIO(picture)) as original:
+        image = original.convert("RGBA")
+    paper = Image.new("RGBA", image.size, "white")
+    paper.alpha_composite(image)
+    small = paper.convert("RGB")
+    small.thumbnail(THUMBNAIL_PIXELS, Image.Resampling.LANCZOS)
+    written = BytesIO()
+    small.save(written, "PNG", optimize=True)
+    return written.getvalue()
