@@ -1,120 +1,104 @@
 """Open every page of the rendered site in headless Chromium, with the network cut.
 
     python -m tools.check_browser
-    python -m tools.check_browser --screenshots shots
+    python -m tools.check_browser --screenshots shots --page intro
 
-A page fails if it logs an error, asks for anything from another host, or leaves a formula or an
-image unrendered. The browser is the system's own Chromium or Chrome; `--screenshots` also takes
-pictures of each page at three widths, in light and dark.
+A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
+unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, or if
+axe-core finds a serious or critical barrier in it. The browser is the system's own Chromium or
+Chrome; `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 
 import argparse
-import shutil
+import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from queue import Empty, SimpleQueue
 
-from playwright.sync_api import Browser, ConsoleMessage, Route, sync_playwright
-from playwright.sync_api import Page as Tab
+from playwright.sync_api import Browser, Error
 
+from tools.browser import accessibility, keyboard, layout, reading, screenshots
+from tools.browser.chromium import find_browser, open_browser, visit
 from tools.pages import Page, pages
 from tools.project import ROOT, BuildError, Project
+from tools.report import report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MACOS_BROWSERS = (
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-)
-ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND")
-WIDTHS = (400, 800, 1400)
-THEMES = ("light", "dark")
-
-# Run in the page: waits until formulas are set and images decoded, returns what is wrong.
-INSPECT = """async () => {
-  const problems = [];
-  const formulas = [...document.querySelectorAll('.math.notranslate')];
-  if (formulas.length) {
-    if (!window.MathJax?.startup?.promise) return ['MathJax did not start'];
-    await window.MathJax.startup.promise;
-  }
-  for (const formula of formulas)
-    if (!formula.querySelector('mjx-container'))
-      problems.push(`formula not rendered: ${formula.textContent.slice(0, 60)}`);
-  for (const bad of document.querySelectorAll('mjx-merror, [mathcolor=red], [style*="color: red"]'))
-    problems.push(`error in a formula: ${bad.textContent.slice(0, 60)}`);
-  for (const image of document.images) {
-    image.loading = 'eager';
-    await image.decode().catch(() => problems.push(`broken image: ${image.src}`));
-  }
-  return problems;
-}"""
+WORKERS = 4
 
 
-def find_browser() -> str:
-    """The path of an installed Chromium or Chrome.
+@dataclass
+class Findings:
+    """What came to light.
 
-    Raises:
-        BuildError: There is none.
+    Attributes:
+        problems: What must not be, a line each.
+        notes: Lesser findings of the accessibility rules, a line each.
     """
-    for name in (*BROWSERS, *MACOS_BROWSERS):
-        if path := shutil.which(name):
-            return path
-    raise BuildError(f"no browser found; install one of {', '.join(BROWSERS)}")
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-@contextmanager
-def open_browser() -> Iterator[Browser]:
-    """A headless browser, closed at the end."""
-    path = find_browser()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+def check_page(browser: Browser, page: Page, pictures: Path | None = None) -> Findings:
+    """What is wrong with a page; pictures of it, if a folder for them is given."""
+    try:
+        return _check_page(browser, page, pictures)
+    except Error as error:
+        return Findings([f"{page.name}: the browser gave up: {error.message}"])
 
 
-def page_problems(browser: Browser, page: Page) -> list[str]:
-    """What is wrong with a page, a line each."""
-    problems: list[str] = []
-
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            problems.append(f"console error: {message.text}")
-
-    def on_request(route: Route) -> None:
-        if urlsplit(route.request.url).scheme in ("file", "data", "blob"):
-            route.continue_()
-        else:
-            problems.append(f"asked for {route.request.url}")
-            route.abort()
-
-    tab = browser.new_page()
-    tab.on("console", on_console)
-    tab.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-    tab.route("**/*", on_request)
-    tab.goto(page.path.as_uri(), wait_until="load")
-    problems += tab.evaluate(INSPECT)
-    tab.close()
-    return [f"{page.name}: {problem}" for problem in problems]
+def _check_page(browser: Browser, page: Page, pictures: Path | None) -> Findings:
+    with visit(browser, page, accessibility.SCRIPT) as seen:
+        if pictures:
+            screenshots.take(seen, pictures)
+        problems = layout.check(seen)
+        serious, lesser = accessibility.check(seen)
+    # With the toggles as they were and at full width again: in a tab of its own.
+    with visit(browser, page) as fresh:
+        problems += [*seen.problems, *serious, *keyboard.check(fresh), *reading.check(fresh)]
+    return Findings(
+        [f"{page.name}: {problem}" for problem in problems],
+        [f"{page.name}: {note}" for note in lesser],
+    )
 
 
-def take_screenshots(browser: Browser, page: Page, folder: Path) -> None:
-    """Picture a page at each width and in each theme."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for width in WIDTHS:
-        for theme in THEMES:
-            tab: Tab = browser.new_page(
-                viewport={"width": width, "height": 900},
-                color_scheme="dark" if theme == "dark" else "light",
-            )
-            tab.goto(page.path.as_uri(), wait_until="load")
-            tab.evaluate(INSPECT)
-            name = f"{page.name.replace('/', '-')}-{width}-{theme}.png"
-            tab.screenshot(path=folder / name, full_page=True)
-            tab.close()
+def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings:
+    """What is wrong with the pages, several at a time, each worker with a browser of its own."""
+    waiting: SimpleQueue[Page] = SimpleQueue()
+    for page in every:
+        waiting.put(page)
+    all_found = Findings()
+
+    def work() -> None:
+        with open_browser() as browser:
+            while True:
+                try:
+                    page = waiting.get_nowait()
+                except Empty:
+                    return
+                found = check_page(browser, page, pictures)
+                all_found.problems += found.problems
+                all_found.notes += found.notes
+
+    workers = min(WORKERS, os.cpu_count() or 1, len(every))
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(work) for _ in range(workers)]:
+            done.result()
+    return all_found
+
+
+def check_search(site: Path) -> list[str]:
+    """Search the book for a word of its first heading."""
+    (search,) = (page for page in pages(site) if page.name == "search")
+    start = search.target(str(search.tags("a.navbar-brand[href]")[0]["href"])) or search.path
+    title = re.findall(r"\w+", Page(site, start).tags("h1")[0].get_text())
+    with open_browser() as browser:
+        return reading.search_problems(browser, search, max(title, key=len))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,24 +107,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="where to put pictures")
+    parser.add_argument("--page", action="append", metavar="NAME", help="only this page")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
     site = Project(args.root.resolve()).site
     every = [page for page in pages(site) if not page.is_redirect]
+    chosen = [page for page in every if not args.page or page.name in args.page]
+    start = time.perf_counter()
     try:
-        if not every:
-            raise BuildError(f"there are no pages in {site}; run `make book`")
-        with open_browser() as browser:
-            problems = [line for page in every for line in page_problems(browser, page)]
-            for page in every if args.screenshots else []:
-                take_screenshots(browser, page, args.screenshots)
+        if not chosen:
+            which = f" named {', '.join(args.page)}" if args.page and every else ""
+            raise BuildError(f"there are no pages{which} in {site}; run `make book`")
+        find_browser()
+        found = check_pages(chosen, args.screenshots)
+        found.problems += check_search(site)
     except BuildError as error:
         print(f"check_browser: {error}", file=sys.stderr)
         return 2
-    for problem in problems:
-        print(f"check_browser: {problem}", file=sys.stderr)
-    print(f"check_browser: {len(every)} pages, {len(problems)} problems")
-    return 1 if problems else 0
+    for note in sorted(found.notes):
+        print(f"check_browser: for information: {note}")
+    print(f"check_browser: {time.perf_counter() - start:.0f} s, {len(found.notes)} lesser findings")
+    return report("check_browser", len(chosen), sorted(found.problems))
 
 
 if __name__ == "__main__":

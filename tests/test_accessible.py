@@ -1,0 +1,97 @@
+"""What is repaired in the finished pages, and that the browser check sees what is not."""
+
+import pytest
+
+from tools import check_browser
+from tools.browser import reading
+from tools.browser.chromium import find_browser, open_browser
+from tools.pages import Page
+from tools.project import BuildError
+from tools.sphinx_ext.accessible import repair
+
+TABLE = """\
+<table><thead><tr><th class="blank">&nbsp;</th><th>loss</th></tr></thead>
+<tbody><tr><th>bump</th><td>0.1</td></tr></tbody></table>"""
+
+
+def test_headers_say_what_they_head():
+    repaired = repair(TABLE)
+    assert '<td class="blank">&nbsp;</td><th scope="col">loss</th>' in repaired
+    assert '<th scope="row">bump</th>' in repaired
+    assert repair(repaired) == repaired
+
+
+def test_the_second_set_of_icons_goes():
+    script = '<script defer src="../_static/scripts/fontawesome.js?digest=5"></script>'
+    kept = '<script defer src="../_static/scripts/bootstrap.js"></script>'
+    assert repair(script + kept) == kept
+
+
+PAGE = """\
+<!DOCTYPE html><html lang="en"><head><title>A page</title>
+<style>body {{ background: white; color: black }} a {{ color: inherit }}
+:is(a, button, input):focus {{ outline: 3px solid }}
+@media (prefers-color-scheme: dark) {{ body {{ background: black; color: white }} }}</style></head>
+<body><div id="pst-skip-link"><a href="#main">Skip</a></div><main id="main"><h1>A page</h1>
+<div class="bd-article-container">{content}</div>
+<a class="right-next" href="page.html">Next</a>
+<button class="theme-switch-button">Colours</button>
+<input type="search" aria-label="Search"></main>
+<script>
+const search = document.querySelector('[type=search]'), dark = {{n: 0}};
+document.addEventListener('keydown', e => {{ if (e.ctrlKey) search.focus(); }});
+document.querySelector('button').addEventListener('click', () => {{
+  document.body.style.background = dark.n++ % 2 ? 'white' : 'black'; }});</script></body></html>"""
+DOT = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x00;"
+SLIDER = """\
+<div data-slideshow="a"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="A dot">
+<input type="range" aria-label="picture" onkeydown="event.preventDefault()"></div>"""
+PALE = "<p id='p{}' style='color: #bbb; background: #fff'>Pale words</p>"
+BARRIERS = {
+    "pale": (PALE.format(1), '"#p1"'),
+    "nameless": ("<input id='p2'>", '"#p2"'),
+    "unlabelled frame": ('<iframe srcdoc="<p>In it</p>"></iframe>', "frame-title"),
+    "pale in a frame": (f'<iframe title="f" srcdoc="{PALE.format(3)}"></iframe>', '#p3"'),
+    "pale in a toggle": (
+        f"<details><summary>More</summary>{PALE.format(4).replace('bbb', 'bbc')}</details>",
+        '"#p4"',
+    ),
+    "wide": ('<p style="width: 2000px">Wide</p>', "sticks out at 1400 px"),
+    "unseen focus": ('<a href="#main" style="outline: none">Here</a>', "focus is not visible"),
+    "out of reach": ('<a href="#main" onfocus="this.blur()">Here</a>', "Tab does not reach"),
+    "stubborn slider": (SLIDER, "an arrow key does not move"),
+    "heavy": ("<img alt='' src='heavy.gif'>", "more than 3.0 MB"),
+}
+
+
+@pytest.fixture(scope="module")
+def problems_of(tmp_path_factory):
+    """A function that opens a page with some content and says what is wrong with it."""
+    try:
+        find_browser()
+    except BuildError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "heavy.gif").write_bytes(DOT.ljust(reading.PAGE_BYTES + 1))
+    page = Page(folder, folder / "page.html")
+
+    def check(content):
+        page.path.write_text(PAGE.format(content=content), encoding="utf-8")
+        return check_browser.check_page(browser, Page(folder, page.path)).problems
+
+    with open_browser() as browser:
+        yield check
+
+
+@pytest.fixture(scope="module")
+def told_of_all(problems_of):
+    return "\n".join(problems_of("".join(content for content, _ in BARRIERS.values())))
+
+
+def test_a_page_without_barriers_passes(problems_of):
+    assert problems_of("<p>Words, and <a href='#main'>a link</a>.</p>") == []
+
+
+@pytest.mark.parametrize("kind", BARRIERS)
+def test_a_barrier_is_told(told_of_all, kind):
+    assert BARRIERS[kind][1] in told_of_all
