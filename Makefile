@@ -11,7 +11,8 @@ SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
 MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
-.PHONY: help install book notebook mnist-folder test lint records bench pair check-browser clean
+.PHONY: help install book notebook mnist-folder test lint records bench pair problems course check-browser clean
+.PHONY: figures check-figures check-links pdf
 
 help:
 	@echo "make book           execute the notebooks that changed and render the book"
@@ -23,7 +24,13 @@ help:
 	@echo "make records        keep the finished full-size runs of make book PROFILE=paper in records/"
 	@echo "make bench          measure speed and memory against the peers, write records/90_performance"
 	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
+	@echo "make problems       write problems/student/*.ipynb from problems/*.md, without solutions"
+	@echo "make course         make a course folder for nbgrader from them: _build/course"
 	@echo "make check-browser  open each page in headless Chromium; SHOTS=folder: take pictures"
+	@echo "make check-figures  compare the figures of the paper edition with the accepted ones"
+	@echo "make figures        accept the figures of the paper edition as they are now"
+	@echo "make check-links    ask every address outside that the rendered book links to"
+	@echo "make pdf            print the rendered book to _build/book.pdf, by Chromium"
 	@echo "make clean          remove what was built; the environment and full-size runs stay"
 
 install: $(STAMP)
@@ -56,6 +63,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m tools.pair --check
+	$(BIN)/python -m tools.problems --check
 
 records: $(STAMP)
 	$(BIN)/python -m tools.keep_records $(N)
@@ -66,8 +74,27 @@ bench: $(STAMP)
 pair: $(STAMP)
 	$(BIN)/python -m tools.pair
 
+problems: $(STAMP)
+	$(BIN)/python -m tools.problems
+
+course: $(STAMP)
+	$(BIN)/python -m tools.course
+
 check-browser: $(STAMP)
 	$(BIN)/python -m tools.check_browser $(if $(SHOTS),--screenshots "$(SHOTS)")
 
+check-figures: $(STAMP)
+	$(BIN)/python -m tools.compare_figures
+
+figures: $(STAMP)
+	$(BIN)/python -m tools.compare_figures --accept
+
+check-links: $(STAMP)
+	$(BIN)/python -m tools.external_links --check
+
+pdf: $(STAMP)
+	$(BIN)/python -m tools.pdf
+
 clean:
-	rm -rf _build/executed _build/failed _build/html book/notebooks book/figures
+	rm -rf _build/executed _build/failed _build/html _build/book.pdf
+	rm -rf book/notebooks book/problems book/figures

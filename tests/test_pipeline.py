@@ -1,6 +1,7 @@
 """The build on a tiny project: nothing stale, failures named, only what changed done again."""
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -9,6 +10,7 @@ import pytest
 from cbnlib.claims import KEY, Claim
 from tools import check_browser, execute, render
 from tools.check_site import site_problems
+from tools.pages import pages
 from tools.pair import write_pairs
 from tools.project import ROOT, BuildError, Project
 
@@ -74,6 +76,25 @@ from IPython.display import display
 display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
 CLAIMS_TABLE = """\
 ```{claims-table} C1
+```
+"""
+READERS = """\
+```{chapter-card} 01_line
+:figure: fig-line
+What rises?
+```
+
+Of {predictions}`all` predictions {predictions}`partly` is met in part, in one thread.
+
+```{predictions-list} not reproduced
+```
+
+```{tested-in} C1
+```
+
+```{glossary}
+thread
+  One of several that compute at the same time.
 ```
 """
 FAILURES = {
@@ -195,6 +216,7 @@ def test_two_runs_are_identical_but_for_times(built):
         result = nbformat.read(copy, as_version=4)
         times = [result.metadata.papermill.pop(k) for k in ("start_time", "end_time", "duration")]
         assert all(times)
+        assert all(result.metadata.companion.pop(k) > 0 for k in ("longest_cell", "memory_mb"))
         runs.append(result)
     assert runs[0] == runs[1]
 
@@ -232,10 +254,12 @@ def rendered(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("rendered"), {"01_line": line})
     shutil.copytree(ROOT / "tools", project.root / "tools")
     project.book.mkdir()
+    shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
     for name in ("logo.svg", "favicon.svg", "execution.md"):
         shutil.copy(ROOT / "book" / name, project.book)
     text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    write_book(project, f"{text}\n\nReproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}")
+    claims = f"Reproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}"
+    write_book(project, f"{text}\n\n{claims}\n{READERS}")
     bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
     (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
     assert run(project) == 0
@@ -244,7 +268,9 @@ def rendered(tmp_path_factory):
 
 
 def write_book(project, text):
-    toc = "format: jb-book\nroot: intro\nchapters:\n- file: notebooks/01_line\n- file: execution\n"
+    names = ("notebooks/01_line", "execution", "run_yourself")
+    toc = "format: jb-book\nroot: intro\nchapters:\n" + "".join(f"- file: {n}\n" for n in names)
+    (project.book / "run_yourself.md").write_text("# Run it yourself\n", encoding="utf-8")
     (project.book / "_toc.yml").write_text(toc, encoding="utf-8")
     (project.book / "intro.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
 
@@ -257,9 +283,44 @@ def test_the_table_of_claims_has_what_the_notebook_states(rendered):
     page = (rendered.site / "intro.html").read_text(encoding="utf-8")
     assert "Reproduced: 0 of 1." in page
     row = page.split("<tbody>")[1].split("</tbody>")[0]
-    for told in ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐ partly", "another pen", "3 seeds"):
+    measured = ("1.5 (0.5 to 2)", "at least 1", "◐ partly", "3 values")
+    for told in ("It rises.", *measured, "another pen"):
         assert told in row
     assert 'href="notebooks/01_line.html#fig-line"' in row
+
+
+def test_directives_for_readers_show_what_the_notebook_states(rendered):
+    page = (rendered.site / "intro.html").read_text(encoding="utf-8")
+    card = page.split('class="chapter-card')[1].split("chapter-facts")[0]
+    assert 'alt="A straight line" src="_images/fig-line-small.png"' in card
+    assert 'href="notebooks/01_line.html"' in card
+    assert ">A title</span>" in card
+    assert "0 of 1 predictions reproduced · ran " in page
+    assert "Of 1 predictions 1 is met in part, in one thread." in page
+    assert "In this edition no prediction is <em>not reproduced</em>." in page
+    tested = page.split("no prediction is")[1]
+    assert 'href="notebooks/01_line.html#fig-line"' in tested
+    assert "0 of 1 predictions reproduced" in tested
+
+
+def test_a_term_is_linked_on_pages_other_than_the_glossary(rendered):
+    own, other = ((rendered.site / f"{name}.html").read_text() for name in ("intro", "execution"))
+    link = '<a class="term-link reference internal" href="intro.html#term-thread">'
+    assert other.count(link) == 1
+    assert 'class="term-link' not in own
+
+
+def test_the_page_of_a_notebook_says_how_it_came_about(rendered):
+    (page,) = [p for p in pages(rendered.site) if p.name == "notebooks/01_line"]
+    (line,) = page.tags("h1 + p.provenance")
+    told = line.get_text()
+    assert told.startswith("Quick edition · seed 0 · cbnlib ")
+    for name in ("no commit known", f"torch {version('torch')}", "1 thread", " UTC, "):
+        assert name in told
+    assert line.a["href"] == "../execution.html"
+    table = (rendered.site / "execution.html").read_text(encoding="utf-8")
+    assert "1 notebook: " in table
+    assert "<strong>all</strong>" in table
 
 
 BROKEN = {
@@ -314,7 +375,7 @@ def test_the_browser_check_passes_and_fails(rendered):
         page.write_text(formula.replace("</body>", f"{broken}</body>"), encoding="utf-8")
         with check_browser.open_browser() as browser:
             (intro,) = [p for p in check_browser.pages(rendered.site) if p.name == "intro"]
-            problems = "\n".join(check_browser.page_problems(browser, intro))
+            problems = "\n".join(check_browser.check_page(browser, intro).problems)
     finally:
         page.write_text(whole, encoding="utf-8")
     for told in ("script error", "broken image", "asked for http://x.org", "error in a formula"):
@@ -343,6 +404,7 @@ def test_a_stale_notebook_is_not_rendered(rendered, capsys):
         ("See {numref}`fig-gone`.", "fig-gone"),
         (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
         (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
+        (READERS.replace("fig-line", "fig-gone"), "01_line has no figure 'fig-gone'"),
     ],
 )
 def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):

@@ -1,6 +1,7 @@
 """The versions in `pyproject.toml`, `constraints.txt`, `environment.yml` and the workflow agree."""
 
 import re
+import sysconfig
 import tomllib
 from importlib.metadata import distribution, distributions
 from pathlib import Path
@@ -64,7 +65,9 @@ def test_everything_that_gets_installed_is_pinned():
 
 
 def test_installed_versions_are_the_pinned_ones():
-    installed = {canonicalize_name(d.name): Version(d.version).public for d in distributions()}
+    # Not all of sys.path: setuptools, once imported, adds the copies that it brings along.
+    here = list(distributions(path=[sysconfig.get_path("purelib")]))
+    installed = {canonicalize_name(d.name): Version(d.version).public for d in here}
     assert "jupyter-book" in installed
     known = installed.keys() & PINS.keys()
     assert {name: installed[name] for name in known if installed[name] != PINS[name]} == {}

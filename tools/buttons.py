@@ -42,26 +42,45 @@ class Repository:
 def button_problems(project: Project, page: Page, repository: Repository) -> Iterator[str]:
     """Links of a page into the repository that lead nowhere, and buttons it lacks."""
     led = [found for link in page.links if (found := repository.path(link))]
+    made = {project.staged, project.staged_problems}
     for kind, path in led:
         file = project.root / path
-        if not file.is_file() or project.staged in file.parents:
+        if not file.is_file() or made.intersection(file.parents):
             yield f"{page.name}: {kind} leads to {path}, which is not in the repository"
     if page.name.startswith("notebooks/"):
-        yield from _lacking(page, led)
-        yield from _download_problems(project, page)
+        yield from _notebook(project, page, led)
+    if page.name.startswith("problems/"):
+        yield from _problem_set(project, page, led)
 
 
-def _lacking(page: Page, led: list[tuple[str, str]]) -> Iterator[str]:
+def _notebook(project: Project, page: Page, led: list[tuple[str, str]]) -> Iterator[str]:
     """Jupyter, Binder and Colab open the paired notebook; people edit the MyST source."""
-    suffixes = {"binder": ".ipynb", "colab": ".ipynb", "edit": ".md", "source": ".md"}
-    for kind, suffix in suffixes.items():
-        if (kind, f"{page.name}{suffix}") not in led:
-            yield f"{page.name}: no {kind} button leads to {page.name}{suffix}"
+    pair, source = f"{page.name}.ipynb", f"{page.name}.md"
+    yield from _lacking(
+        page, led, {"binder": pair, "colab": pair, "edit": source, "source": source}
+    )
+    yield from _download_problems(project, page, [pair, source])
 
 
-def _download_problems(project: Project, page: Page) -> Iterator[str]:
-    for suffix in (".ipynb", ".md"):
-        committed = project.root / f"{page.name}{suffix}"
+def _problem_set(project: Project, page: Page, led: list[tuple[str, str]]) -> Iterator[str]:
+    """All buttons lead to the student's edition, none to the source with the solutions."""
+    name = page.path.stem
+    committed = (project.students / f"{name}.ipynb").relative_to(project.root).as_posix()
+    yield from _lacking(page, led, dict.fromkeys(("binder", "colab"), committed))
+    yield from _download_problems(project, page, [committed])
+    if any(path == f"problems/{name}.md" for _, path in led):
+        yield f"{page.name}: a link leads to the solutions"
+
+
+def _lacking(page: Page, led: list[tuple[str, str]], wanted: dict[str, str]) -> Iterator[str]:
+    for kind, path in wanted.items():
+        if (kind, path) not in led:
+            yield f"{page.name}: no {kind} button leads to {path}"
+
+
+def _download_problems(project: Project, page: Page, paths: list[str]) -> Iterator[str]:
+    for path in paths:
+        committed = project.root / path
         offered = _offered(page, committed.name)
         if offered is None:
             yield f"{page.name}: no download of {committed.name}"

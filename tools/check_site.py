@@ -9,7 +9,6 @@ is committed.
 
 import argparse
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tools.buttons import Repository, button_problems
 from tools.pages import Page, pages
 from tools.project import ROOT, Project
+from tools.report import report
 
 PAGE_BYTES = 3_000_000
 LOADED = (
@@ -108,11 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
     project = Project(args.root.resolve())
-    problems = site_problems(project)
-    for problem in problems:
-        print(f"check_site: {problem}", file=sys.stderr)
-    print(f"check_site: {len(pages(project.site))} pages, {len(problems)} problems")
-    return 1 if problems else 0
+    return report("check_site", len(pages(project.site)), site_problems(project))
 
 
 if __name__ == "__main__":

@@ -15,15 +15,18 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tools.digest import execution_digest, stored_digest
 from tools.notebook import Parameter, declared_parameters, parse_parameter, read_source
 from tools.project import PROFILES, ROOT, BuildError, Project
-from tools.run_notebook import Job, run_notebook
+from tools.provenance import build_environment
+from tools.run_notebook import Job, run_in_own_process
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
 
@@ -88,15 +91,30 @@ def execute(jobs: Sequence[Job], workers: int) -> list[str]:
     """Execute notebooks, `workers` at a time; return what went wrong, an entry per failure."""
     live = sys.stderr.isatty() and min(workers, len(jobs)) == 1
     failures = []
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, _leaving_at_once():
         started = [pool.submit(_run_in_process, job, live) for job in jobs]
         for future in as_completed(started):
             job, failure, seconds = future.result()
+            where = job.partial if failure else job.copy
             verdict = "failed after" if failure else "done in"
-            print(f"{job.source.stem}: {verdict} {seconds:.0f} s", flush=True)
+            told = f"{verdict} {seconds:.0f} s: {where.relative_to(job.project.root)}"
+            print(f"{job.source.stem}: {told}", flush=True)
             if failure:
                 failures.append(failure)
     return failures
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """At Ctrl-C start nothing more and wait for nothing: notebooks end when this process is gone.
+
+    An orderly exit would wait for all that run and start those that do not yet.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nexecute: interrupted; what was done is kept", file=sys.stderr, flush=True)
+        os._exit(130)
 
 
 def _run_in_process(job: Job, live: bool) -> tuple[Job, str | None, float]:
@@ -105,7 +123,7 @@ def _run_in_process(job: Job, live: bool) -> tuple[Job, str | None, float]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
-            failure = process.submit(run_notebook, job, live=live).result()
+            failure = process.submit(run_in_own_process, job, live=live).result()
         except BrokenProcessPool:
             failure = f"{job.source.stem}: FAILED\n  the process that ran it was killed"
     return job, failure, time.perf_counter() - start
@@ -118,6 +136,9 @@ def build(project: Project, args: argparse.Namespace) -> int:
     for job in jobs:
         print(f"{job.source.stem}: {'executing' if job in stale else 'unchanged'}", flush=True)
     remove_stale(project, stale)
+    if stale:
+        environment = build_environment(project)
+        stale = [replace(job, environment=environment) for job in stale]
     failures = execute(stale, args.jobs)
     if failures:
         print(f"\n{len(failures)} of {len(jobs)} notebooks failed:\n", file=sys.stderr)

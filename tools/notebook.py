@@ -80,17 +80,22 @@ def imports(notebook: NotebookNode, package: str) -> bool:
 
     A cell that Python cannot parse counts as importing it: rather one execution too many.
     """
+    try:
+        return package in imported_packages(notebook)
+    except SyntaxError:
+        return True
+
+
+def imported_packages(notebook: NotebookNode) -> set[str]:
+    """The packages that the code cells import.
+
+    Raises:
+        SyntaxError: Python cannot parse a cell.
+    """
     manager = TransformerManager()
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        try:
-            tree = ast.parse(manager.transform_cell(cell.source))
-        except SyntaxError:
-            return True
-        if any(name.split(".")[0] == package for name in _imported(tree)):
-            return True
-    return False
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    trees = [ast.parse(manager.transform_cell(source)) for source in code]
+    return {name.split(".")[0] for tree in trees for name in _imported(tree)}
 
 
 def _imported(tree: ast.AST) -> list[str]:

@@ -26,6 +26,16 @@ class Project:
         return self.root / "notebooks"
 
     @property
+    def problems(self) -> Path:
+        """The problem sets, with solutions."""
+        return self.root / "problems"
+
+    @property
+    def students(self) -> Path:
+        """The student's editions of the problem sets, without solutions; committed."""
+        return self.problems / "student"
+
+    @property
     def book(self) -> Path:
         """The Sphinx source folder."""
         return self.root / "book"
@@ -34,6 +44,11 @@ class Project:
     def staged(self) -> Path:
         """The executed notebooks that the next rendering shows."""
         return self.book / "notebooks"
+
+    @property
+    def staged_problems(self) -> Path:
+        """The student's editions that the next rendering shows."""
+        return self.book / "problems"
 
     @property
     def figures(self) -> Path:

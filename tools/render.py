@@ -21,6 +21,7 @@ import nbformat
 from tools.check_site import site_problems
 from tools.digest import files_digest, is_current
 from tools.project import PROFILES, ROOT, BuildError, Project
+from tools.thumbnails import thumbnail
 
 JUPYTER_BOOK = ["build", "book", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
@@ -45,14 +46,20 @@ def executed_copies(project: Project, profile: str) -> list[Path]:
 
 
 def stage(project: Project, copies: Sequence[Path]) -> None:
-    """Put executed notebooks, and their named figures as `<name>.png`, into the book's folder."""
-    for folder in (project.staged, project.figures):
+    """Put executed notebooks, their named figures and the problem sets into the book's folder.
+
+    Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
+    """
+    for folder in (project.staged, project.staged_problems, project.figures):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+    for edition in sorted(project.students.glob("*.ipynb")):
+        shutil.copy2(edition, project.staged_problems)
     for copy in copies:
         shutil.copy2(copy, project.staged)
         for name, picture in named_figures(copy):
             (project.figures / f"{name}.png").write_bytes(picture)
+            (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
 def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
@@ -66,10 +73,12 @@ def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
 
 def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
-    made = {project.staged, project.figures}
+    made = {project.staged, project.staged_problems, project.figures}
     files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
     files += project.notebooks.glob("*.*")
+    files += project.students.glob("*.ipynb")
     files += (project.root / "tools").rglob("*.py")
+    files += (project.root / "cbnlib").rglob("*.py")  # the reference is made from its docstrings
     files += (p for p in project.book.rglob("*") if not made.intersection(p.parents))
     return files_digest(project.root, (path for path in files if path.is_file()))
 
@@ -86,7 +95,7 @@ def run_jupyter_book(project: Project) -> None:
         done = subprocess.run(
             [Path(sys.executable).with_name("jupyter-book"), *JUPYTER_BOOK],
             cwd=project.root,
-            env=os.environ | {"NO_COLOR": "1"},
+            env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)},  # for the extensions
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,

@@ -1,13 +1,12 @@
 """Execute one notebook with papermill and keep the result only if all of it ran."""
 
 import os
-import re
+import resource
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -17,8 +16,10 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from tools.lifeline import StoppedError, end_with_parent
 from tools.notebook import Parameter, declared_parameters, read_source
 from tools.outputs import clean_outputs
+from tools.progress import Progress
 from tools.project import Project
 
 LONGEST_SOCKET_NAME = 100
@@ -38,6 +39,8 @@ class Job:
     digest: str
     timeout: int | None
     """Seconds a cell may take; `None` for no limit."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it runs on, as `build_environment` tells."""
 
     @property
     def copy(self) -> Path:
@@ -50,32 +53,13 @@ class Job:
         return self.project.failed / f"{self.source.stem}.ipynb"
 
 
-class Progress:
-    """What a notebook writes to standard error, shown on the terminal.
-
-    A notebook on its own shows its progress bars as they are. Where several run at once, or there
-    is no terminal, the latest line of each is printed, at most every `interval` seconds.
-    """
-
-    def __init__(self, name: str, *, live: bool, interval: float = 10.0) -> None:
-        self.name = name
-        self.live = live
-        self.interval = interval
-        self._next = time.monotonic() + interval
-
-    def write(self, text: str) -> None:
-        """Take a piece of the stream."""
-        if self.live:
-            sys.stderr.write(text)
-            return
-        lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
-        if lines and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self.interval
-            print(f"{self.name}: {lines[-1].strip()}", file=sys.stderr, flush=True)
-
-    def flush(self) -> None:
-        """Show what is held back."""
-        sys.stderr.flush()
+def run_in_own_process(job: Job, *, live: bool) -> str | None:
+    """As `run_notebook`, in a process that runs nothing else and ends when its parent does."""
+    end_with_parent()
+    try:
+        return run_notebook(job, live=live)
+    except (StoppedError, KeyboardInterrupt):
+        os._exit(1)  # the kernel has been shut down; nobody waits for a result
 
 
 def run_notebook(job: Job, *, live: bool) -> str | None:
@@ -103,17 +87,21 @@ def _papermill(job: Job, *, live: bool) -> NotebookNode:
     defaults = declared_parameters(notebook)
     notebook.metadata.pop("jupytext", None)  # an executed copy is no pair
     _set_environment(job.project.root)
-    with tempfile.TemporaryDirectory() as sockets:
+    changed = {k: v for k, v in job.parameters.items() if v != defaults[k]}
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(changed)
+    progress = Progress(job.source.stem, live=live)
+    with tempfile.TemporaryDirectory() as sockets, progress.shown(cells):
         return papermill.execute_notebook(
             notebook,
             str(job.partial),
-            parameters={k: v for k, v in job.parameters.items() if v != defaults[k]},
+            parameters=changed,
             kernel_name="python3",
             cwd=str(job.source.parent),
             execution_timeout=job.timeout,
             start_timeout=KERNEL_START_SECONDS,
             progress_bar=False,
-            stderr_file=Progress(job.source.stem, live=live),
+            stderr_file=progress,
+            on_cell_execute=progress.next_cell,
             config=Config({"KernelManager": _transport(sockets)}),
         )
 
@@ -138,12 +126,15 @@ def _transport(folder: str) -> dict[str, str]:
 
 
 def _store(job: Job, notebook: NotebookNode) -> None:
+    times = [cell.metadata.get("papermill", {}).get("duration") for cell in notebook.cells]
     clean_outputs(notebook)
     notebook.metadata["companion"] = {
         "digest": job.digest,
         "profile": job.profile,
         "parameters": dict(job.parameters),
-        "threads": THREADS,
+        "environment": dict(job.environment) | {"threads": str(THREADS)},
+        "longest_cell": max(filter(None, times), default=0.0),
+        "memory_mb": _peak_megabytes(),
     }
     root = job.project.root
     record = notebook.metadata["papermill"]
@@ -156,6 +147,12 @@ def _store(job: Job, notebook: NotebookNode) -> None:
     job.copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, job.partial)
     job.partial.rename(job.copy)
+
+
+def _peak_megabytes() -> float:
+    """The most memory that the kernel had, which has ended: this process has no other children."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _failure(job: Job, error: str) -> str:

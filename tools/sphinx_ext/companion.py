@@ -2,7 +2,6 @@
 
 * The buttons of such a page lead to the committed pair `notebooks/NN.md` and `notebooks/NN.ipynb`,
   not to the executed copy the page is rendered from, which is nowhere but in the build.
-* `{execution-table}` lists when, how and how long each notebook ran.
 * `{claims-table} C1` lists what the notebooks state about a claim of the paper, and the verdicts;
   without a name it counts the verdicts of all claims.
 * the role `{verdicts}` says how many of a notebook's predictions were reproduced.
@@ -11,21 +10,19 @@
 
 import platform
 import shutil
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import nbformat
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxRole
 
 from cbnlib.checks import check_choice
 from cbnlib.claims import PAPER, Claim, Verdict, claims_of
+from tools.executed import FOLDER, read_executed
+from tools.sphinx_ext.markdown_table import MarkdownTable
 
-FOLDER = "notebooks"
 MARKS: dict[Verdict, str] = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
 
 
@@ -68,47 +65,6 @@ def replace_downloads(app: Sphinx, exception: Exception | None) -> None:
                 shutil.copyfile(committed, Path(app.outdir) / "_sources" / f"{docname}{suffix}")
 
 
-class MarkdownTable(SphinxDirective):
-    """A directive that writes a Markdown table for the page's parser."""
-
-    has_content = True
-
-    def copies(self) -> list[Path]:
-        """The executed notebooks of the book."""
-        return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
-
-    def table(self, header: list[str], rows: list[list[str]]) -> list[nodes.Node]:
-        """Parse a table of Markdown cells."""
-        lines = [header, ["---"] * len(header), *rows]
-        text = [f"| {' | '.join(line)} |" for line in lines]
-        parent = nodes.container()
-        self.state.nested_parse(StringList(text, self.env.docname), self.content_offset, parent)
-        return list(parent.children)
-
-
-class ExecutionTable(MarkdownTable):
-    """`{execution-table}`: how each executed notebook of the book came about."""
-
-    header: ClassVar = ["notebook", "edition", "seed", "threads", "ended (UTC)", "seconds"]
-
-    def run(self) -> list[nodes.Node]:
-        """Make a row for each notebook from what papermill and the build wrote into it."""
-        return self.table(self.header, [self._row(copy) for copy in self.copies()])
-
-    def _row(self, copy: Path) -> list[str]:
-        self.env.note_dependency(str(copy))
-        metadata = nbformat.read(copy, as_version=4).metadata
-        record, ours = metadata["papermill"], metadata["companion"]
-        return [
-            f"{{doc}}`/{FOLDER}/{copy.stem}`",
-            ours["profile"],
-            str(ours["parameters"]["seed"]),
-            str(ours["threads"]),
-            datetime.fromisoformat(record["end_time"]).strftime("%Y-%m-%d %H:%M"),
-            f"{record['duration']:.0f}",
-        ]
-
-
 class Verdicts(SphinxRole):
     """`{verdicts}`: of the predictions of the notebook with this stem, how many were reproduced."""
 
@@ -116,7 +72,7 @@ class Verdicts(SphinxRole):
         """Count them in the executed copy."""
         copy = Path(self.env.srcdir) / FOLDER / f"{self.text}.ipynb"
         self.env.note_dependency(str(copy))
-        verdicts = [claim.verdict for claim in claims_of(nbformat.read(copy, as_version=4))]
+        verdicts = [claim.verdict for claim in claims_of(read_executed(copy))]
         counted = f"{verdicts.count('reproduced')} of {len(verdicts)}"
         return [nodes.Text(counted)], []
 
@@ -145,12 +101,12 @@ class ClaimsTable(MarkdownTable):
 
     def _claims(self, copy: Path) -> list[tuple[Claim, str, str]]:
         self.env.note_dependency(str(copy))
-        notebook = nbformat.read(copy, as_version=4)
+        notebook = read_executed(copy)
         edition = notebook.metadata["companion"]["profile"]
         return [(claim, copy.stem, edition) for claim in claims_of(notebook)]
 
     def _row(self, claim: Claim, stem: str, edition: str) -> list[str]:
-        runs = f"{claim.seeds} {'seed' if claim.seeds == 1 else 'seeds'}, {edition}"
+        runs = f"{claim.seeds} {'value' if claim.seeds == 1 else 'values'}, {edition}"
         tried = f"<br>*{claim.tried}*" if claim.verdict != "reproduced" else ""
         return [
             f"**{claim.task}.** {claim.prediction}",
@@ -183,7 +139,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # The theme adds its own buttons at priority 501; ours must see them.
     app.connect("html-page-context", repair_buttons, priority=900)
     app.connect("build-finished", replace_downloads)
-    app.add_directive("execution-table", ExecutionTable)
     app.add_role("verdicts", Verdicts())
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("versions-table", VersionsTable)
