@@ -95,3 +95,10 @@ def test_a_page_without_barriers_passes(problems_of):
 @pytest.mark.parametrize("kind", BARRIERS)
 def test_a_barrier_is_told(told_of_all, kind):
     assert BARRIERS[kind][1] in told_of_all
+
+
+def test_references_are_items_of_their_list(problems_of):
+    entry = '<div class="citation" id="id1" role="doc-biblioentry">A. Author, a book.</div>'
+    references = f'<div role="list" class="citation-list">{entry}</div>'
+    assert "aria-required-children" in "\n".join(problems_of(references))
+    assert problems_of(repair(references)) == []

@@ -1,6 +1,8 @@
 // A box that scrolls must be reached by the Tab key. The theme sees to code and tables, but only when the
-// page loads or the window changes: what stands in a closed toggle has no width then. Formulas it leaves out.
+// page loads or the window changes: what stands in a closed toggle has no width then, and a table with formulas
+// is narrower before they are set. Formulas themselves it leaves out.
 (() => {
+  const lookAgain = () => window.dispatchEvent(new Event("resize"));
   const updateFormulas = () => {
     const boxes = [...document.querySelectorAll("div.math, span.math, mjx-container")];
     const scrolls = (box) => getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth;
@@ -12,12 +14,12 @@
   };
   for (const event of ["toggle", "click"])
     document.addEventListener(event, ({ target }) => {
-      if (target.closest?.("details, .toggle, .sd-tab-set")) window.dispatchEvent(new Event("resize"));
+      if (target.closest?.("details, .toggle, .sd-tab-set")) lookAgain();
     }, true);
   let waiting = null;
   window.addEventListener("resize", () => {
     clearTimeout(waiting);
     waiting = setTimeout(updateFormulas, 200);
   });
-  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(updateFormulas));
+  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(lookAgain));
 })();

@@ -142,6 +142,7 @@ def visit(browser: Browser, page: Page, script: str = "") -> Iterator[Visit]:
     try:
         tab.goto(page.path.as_uri(), wait_until="load")
         seen.problems += tab.evaluate(SETTLE)
+        tab.evaluate(SHOWN, SETTLED)  # formulas may have made a table wide enough to scroll
         yield seen
     finally:
         tab.close()

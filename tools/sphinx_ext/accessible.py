@@ -1,6 +1,7 @@
 """Sphinx extension that opens the finished pages to readers whom the theme leaves out.
 
 * Headers of tables say whether they head a column or a row; an empty corner is no header.
+* The entries of a list of references are its items; the role that docutils gives them is outdated.
 * The book's name and its search button stand in a landmark, as all else does.
 * Icons come from the theme's style sheet and fonts, which every page loads in any case; the script
   of 1.5 MB that would draw them a second time goes.
@@ -21,6 +22,7 @@ REPAIRS = (
         '<div class="sidebar-primary-items__start sidebar-primary__section"'
         ' role="complementary" aria-label="Book">',
     ),
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
     (re.compile(r'<script defer src="[^"]*/scripts/fontawesome\.js[^"]*"></script>'), ""),
 )
 
