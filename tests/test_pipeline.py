@@ -9,6 +9,8 @@ import pytest
 
 from cbnlib.claims import KEY, Claim
 from tools import check_browser, execute, render
+from tools.browser.chromium import browser_version, find_browser
+from tools.browser.passed import Passed
 from tools.check_site import site_problems
 from tools.pages import pages
 from tools.pair import write_pairs
@@ -363,10 +365,14 @@ def test_an_executed_notebook_offered_for_download_is_caught(rendered):
 
 def test_the_browser_check_passes_and_fails(rendered):
     try:
-        check_browser.find_browser()
+        find_browser()
     except BuildError as error:
         pytest.skip(str(error))
     assert check_browser.main(["--root", str(rendered.root)]) == 0
+    every = [page for page in check_browser.pages(rendered.site) if not page.is_redirect]
+    passed = Passed(rendered, browser_version())
+    assert all(map(passed.holds, every))
+    assert not any(map(Passed(rendered, "another browser").holds, every))
     page = rendered.site / "intro.html"
     whole = page.read_text(encoding="utf-8")
     broken = '<script>oops()</script><img src="gone.png"><img src="http://x.org/a.png">'
@@ -374,7 +380,8 @@ def test_the_browser_check_passes_and_fails(rendered):
     try:
         page.write_text(formula.replace("</body>", f"{broken}</body>"), encoding="utf-8")
         with check_browser.open_browser() as browser:
-            (intro,) = [p for p in check_browser.pages(rendered.site) if p.name == "intro"]
+            (intro,) = [p for p in every if p.name == "intro"]
+            assert not passed.holds(intro)
             problems = "\n".join(check_browser.check_page(browser, intro).problems)
     finally:
         page.write_text(whole, encoding="utf-8")

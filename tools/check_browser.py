@@ -5,8 +5,9 @@
 
 A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
 unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, or if
-axe-core finds a serious or critical barrier in it. The browser is the system's own Chromium or
-Chrome; `--screenshots` also takes pictures of each page at three widths, in light and dark.
+axe-core finds a serious or critical barrier in it. A page that passed and of which no byte changed
+is not opened again, unless it is named. The browser is the system's own Chromium or Chrome;
+`--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from queue import Empty, SimpleQueue
 from playwright.sync_api import Browser, Error
 
 from tools.browser import accessibility, keyboard, layout, reading, screenshots
-from tools.browser.chromium import find_browser, open_browser, visit
+from tools.browser.chromium import browser_version, open_browser, visit
+from tools.browser.passed import Passed
 from tools.pages import Page, pages
 from tools.project import ROOT, BuildError, Project
 from tools.report import report
@@ -38,10 +40,18 @@ class Findings:
     Attributes:
         problems: What must not be, a line each.
         notes: Lesser findings of the accessibility rules, a line each.
+        files: By page that has no problem: all files that it asked for.
     """
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    files: dict[Page, set[Path]] = field(default_factory=dict)
+
+    def add(self, other: "Findings") -> None:
+        """Add what else came to light."""
+        self.problems += other.problems
+        self.notes += other.notes
+        self.files |= other.files
 
 
 def check_page(browser: Browser, page: Page, pictures: Path | None = None) -> Findings:
@@ -64,6 +74,7 @@ def _check_page(browser: Browser, page: Page, pictures: Path | None) -> Findings
     return Findings(
         [f"{page.name}: {problem}" for problem in problems],
         [f"{page.name}: {note}" for note in lesser],
+        {} if problems else {page: seen.files | fresh.files},
     )
 
 
@@ -81,11 +92,9 @@ def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings
                     page = waiting.get_nowait()
                 except Empty:
                     return
-                found = check_page(browser, page, pictures)
-                all_found.problems += found.problems
-                all_found.notes += found.notes
+                all_found.add(check_page(browser, page, pictures))
 
-    workers = min(WORKERS, os.cpu_count() or 1, len(every))
+    workers = min(WORKERS, os.cpu_count() or 1, max(1, len(every)))
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(work) for _ in range(workers)]:
             done.result()
@@ -110,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", action="append", metavar="NAME", help="only this page")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
-    site = Project(args.root.resolve()).site
+    project = Project(args.root.resolve())
+    site = project.site
     every = [page for page in pages(site) if not page.is_redirect]
     chosen = [page for page in every if not args.page or page.name in args.page]
     start = time.perf_counter()
@@ -118,15 +128,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not chosen:
             which = f" named {', '.join(args.page)}" if args.page and every else ""
             raise BuildError(f"there are no pages{which} in {site}; run `make book`")
-        find_browser()
+        passed = Passed(project, browser_version())
+        again = bool(args.page or args.screenshots)
+        chosen = [page for page in chosen if again or not passed.holds(page)]
         found = check_pages(chosen, args.screenshots)
         found.problems += check_search(site)
+        for page, files in found.files.items():
+            passed.note(page, files)
+        passed.write()
     except BuildError as error:
         print(f"check_browser: {error}", file=sys.stderr)
         return 2
     for note in sorted(found.notes):
         print(f"check_browser: for information: {note}")
-    print(f"check_browser: {time.perf_counter() - start:.0f} s, {len(found.notes)} lesser findings")
+    seconds = f"{time.perf_counter() - start:.0f} s"
+    print(f"check_browser: {seconds}, {len(found.notes)} lesser findings")
+    if len(chosen) < len(every) and not args.page:
+        print(f"check_browser: {len(every) - len(chosen)} pages are as they were when they passed")
     return report("check_browser", len(chosen), sorted(found.problems))
 
 

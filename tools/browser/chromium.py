@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Route, sync_playwright
 from playwright.sync_api import Page as Tab
@@ -73,6 +74,13 @@ class Visit:
     problems: list[str] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
 
+    @property
+    def files(self) -> set[Path]:
+        """The files that it asked for and that exist."""
+        urls = (urlsplit(url) for url in self.loaded)
+        asked = {Path(unquote(url.path)) for url in urls if url.scheme == "file"}
+        return {file for file in asked if file.is_file()}
+
     def look(self, width: int, theme: str) -> None:
         """Show the page at a width, in pixels, and in a theme."""
         self.tab.set_viewport_size({"width": width, "height": HEIGHT})
@@ -103,6 +111,16 @@ def find_browser() -> str:
         if path := shutil.which(name):
             return path
     raise BuildError(f"no browser found; install one of {', '.join(BROWSERS)}")
+
+
+def browser_version() -> str:
+    """What the browser says of its version.
+
+    Raises:
+        BuildError: There is none.
+    """
+    with open_browser() as browser:
+        return browser.version
 
 
 @contextmanager

@@ -29,8 +29,7 @@ def check(visit: Visit) -> list[str]:
 
 def _weight(visit: Visit) -> list[str]:
     """Everything the browser asked for, uncompressed, without what is shared."""
-    files = {Path(unquote(urlsplit(url).path)) for url in visit.loaded if url.startswith("file:")}
-    own = [file for file in files if file.is_file() and not SHARED.search(file.as_posix())]
+    own = [file for file in visit.files if not SHARED.search(file.as_posix())]
     weight = sum(file.stat().st_size for file in own)
     if weight <= PAGE_BYTES:
         return []
