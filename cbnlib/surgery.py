@@ -164,10 +164,8 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
 def multiplications(model: CNN, layers: Sequence[int]) -> int:
     r"""Real multiplications by which layers with full-size filters act on one input.
 
-    A layer takes $\hat x(\omega)$ to $\hat W(\omega)\hat x(\omega)$: $c_{out}c_{in}$ real products
-    at a self-conjugate frequency and 4 times as many (complex ones) at a pair $\pm\omega$, i.e.
-    $c_{out}c_{in}\sum_\omega m(\omega)^2$ over modes of multiplicity $m$. The transforms before and
-    after are not counted; their share is small if the channels are many.
+    $c_{out}c_{in}$ times `Frequencies.products`. The transforms before and after are not counted;
+    their share is small if the channels are many.
 
     Args:
         model: The network.
@@ -183,7 +181,7 @@ def multiplications(model: CNN, layers: Sequence[int]) -> int:
         270
     """
     return sum(
-        conv.c_out * conv.c_in * int(frequencies(conv.grid).multiplicity.square().sum())
+        conv.c_out * conv.c_in * frequencies(conv.grid).products
         for conv in (_layer(model, layer) for layer in layers)
     )
 
