@@ -212,9 +212,8 @@ def output_from(model: CNN, layer: int, signal: Tensor) -> Tensor:
 def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) -> float:
     r"""The share of a signal's energy that the kept directions of a layer do not read.
 
-    $1-\sum_\omega\lVert V_\omega^*\hat x(\omega)\rVert^2/\lVert x\rVert^2$, where $V_\omega$ has the
-    right singular vectors of $\hat W(\omega)$ that the modes keep and the sum is over all of
-    $\hat G$.
+    With $V_\omega$ the right singular vectors of $\hat W(\omega)$ that the modes keep, it is
+    $1-\sum_\omega\lVert V_\omega^*\hat x(\omega)\rVert^2/\lVert x\rVert^2$, over all of $\hat G$.
 
     Args:
         conv: The layer.
