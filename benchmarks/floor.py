@@ -1,17 +1,18 @@
-"""The least time a training step can take on this machine, by counting.
+r"""The least time a training step can take on this machine, by counting.
 
 Every algorithm that filters in the Fourier domain must multiply the filters' blocks with the
-coefficients of the signals (three complex products per layer: forward, gradient of the input,
-gradient of the filter) and must move every signal through four transforms. The floor charges the
-first at the machine's rate for large matrix products and the second only for reading and writing
-the signals once, at its rate for copying; the arithmetic of the transforms, the ReLUs, the
-optimiser and all overhead are free.
+coefficients of the signals (three times per layer: forward, gradient of the input, gradient of
+the filter; real where $\omega=-\omega$, complex elsewhere) and must move every signal through four
+transforms. The floor charges the first at the machine's rate for large matrix products and the
+second only for reading and writing the signals once, at its rate for copying; the arithmetic of
+the transforms, the ReLUs, the optimiser and all overhead are free.
 """
 
 import torch
 
 from benchmarks.contenders import StepCase
 from benchmarks.measure import median_seconds
+from cbnlib.frequencies import frequencies
 
 BYTES = 4
 """Of a float32."""
@@ -35,11 +36,11 @@ def machine_rates(size: int = 2048) -> dict[str, float]:
 
 def count(case: StepCase) -> dict[str, float]:
     """Flops of the products and bytes that the transforms read and write, per step."""
-    pixels = case.n**2
+    pixels, products = case.n**2, frequencies((case.n, case.n)).products
     flops, moved = 0.0, 0.0
     for layer, (c_in, c_out) in enumerate(case.channels()):
-        # N/2 complex products, 4 real multiplications and 4 additions each, per entry and sample.
-        product = 4.0 * pixels * c_in * c_out * case.batch
+        # One addition for each real multiplication, per entry and sample.
+        product = 2.0 * products * c_in * c_out * case.batch
         flops += product * (2 if layer == 0 else 3)
         # In: the input's transform and its gradient's inverse. Out: the reverse.
         signals = (1 if layer == 0 else 2) * c_in + 2 * c_out

@@ -51,6 +51,20 @@ class Frequencies:
         """Shape of what `torch.fft.rfftn` returns: the last axis is halved."""
         return (*self.grid[:-1], self.grid[-1] // 2 + 1)
 
+    @property
+    def products(self) -> int:
+        r"""Real multiplications by which filters act on one channel, $\sum_\omega m(\omega)^2$.
+
+        $\hat W(\omega)\hat x(\omega)$ with one channel in and one out: a real product where
+        $\omega=-\omega$, and a complex one, four real ones, for each pair $\pm\omega$. Transforms
+        are not counted.
+
+        Example:
+            >>> frequencies(16).products  # 1 + 7·4 + 1
+            30
+        """
+        return int(self.multiplicity.square().sum())
+
     def rows(self, omega: Tensor) -> Tensor:
         """Where frequencies stand among the stored ones.
 

@@ -50,6 +50,29 @@ def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
     return mask
 
 
+def second_directions(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
+    """The directions at the frequencies of some modes that these modes do not keep.
+
+    Args:
+        spectrum: Of the layer.
+        modes: As in `mode_mask`.
+
+    Returns:
+        Boolean tensor of the shape of `spectrum.values`. What is neither in it nor in `mode_mask`
+        stands at other frequencies.
+
+    Raises:
+        ValueError: As `mode_mask`.
+
+    Example:
+        >>> spectrum = Spectrum((4,), torch.tensor([[2.0, 1.0], [3.0, 0.5], [0.1, 0.0]]))
+        >>> second_directions(spectrum, [KeptMode((1,), 2, 1)]).tolist()
+        [[False, False], [False, True], [False, False]]
+    """
+    kept = mode_mask(spectrum, modes)
+    return kept.any(dim=1, keepdim=True) & ~kept
+
+
 def random_mask(
     candidates: Tensor, multiplicity: Tensor, real_dimensions: int, generator: torch.Generator
 ) -> Tensor:
@@ -161,13 +184,59 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
     return small
 
 
+@torch.no_grad()
+def output_from(model: CNN, layer: int, signal: Tensor) -> Tensor:
+    r"""The output of a network if a layer and its ReLU had given this signal.
+
+    Args:
+        model: An equivariant network.
+        layer: Which layer's $\alpha_\ell$ the signal stands for, counted from 1.
+        signal: Shape `[batch, c, *grid]`, on the grid of that layer.
+
+    Returns:
+        $f_\theta$, computed by the layers behind.
+
+    Raises:
+        ValueError: If there is no such layer, it is the last one, or the network has a pooling
+            head.
+    """
+    if model.pool is not None or check_count("layer", layer) >= len(model.convs):
+        raise ValueError(f"no convolutions alone lead from layer {layer} to the output")
+    for i in range(layer, len(model.convs)):
+        signal = model.convs[i](model.resamples[i](signal))
+        signal = model.activate(signal) if i + 1 < len(model.convs) else signal
+    return signal
+
+
+@torch.no_grad()
+def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) -> float:
+    r"""The share of a signal's energy that the kept directions of a layer do not read.
+
+    With $V_\omega$ the right singular vectors of $\hat W(\omega)$ that the modes keep, it is
+    $1-\sum_\omega\lVert V_\omega^*\hat x(\omega)\rVert^2/\lVert x\rVert^2$, over all of $\hat G$.
+
+    Args:
+        conv: The layer.
+        modes: What is kept, as in `mode_mask`.
+        signal: What it receives, shape `[batch, c_in, *grid]`; not all of it 0.
+
+    Raises:
+        ValueError: As `mode_mask`.
+    """
+    freqs, mask = frequencies(conv.grid), mode_mask(layer_spectrum(conv), modes)
+    at_modes = conv.blocks().flatten(2).movedim(-1, 0)[freqs.modes]
+    vh = torch.linalg.svd(at_modes, full_matrices=False)[2]
+    x_hat = torch.fft.rfftn(signal, dim=conv.axes, norm="ortho").flatten(2)[..., freqs.modes]
+    coordinates = torch.einsum("mki,bim->mkb", vh, x_hat).abs().square().sum(dim=2)
+    read = (coordinates * mask * freqs.multiplicity[freqs.modes].unsqueeze(1)).sum()
+    return float(1 - read / signal.square().sum())
+
+
 def multiplications(model: CNN, layers: Sequence[int]) -> int:
     r"""Real multiplications by which layers with full-size filters act on one input.
 
-    A layer takes $\hat x(\omega)$ to $\hat W(\omega)\hat x(\omega)$: $c_{out}c_{in}$ real products
-    at a self-conjugate frequency and 4 times as many (complex ones) at a pair $\pm\omega$, i.e.
-    $c_{out}c_{in}\sum_\omega m(\omega)^2$ over modes of multiplicity $m$. The transforms before and
-    after are not counted; their share is small if the channels are many.
+    $c_{out}c_{in}$ times `Frequencies.products`. The transforms before and after are not counted;
+    their share is small if the channels are many.
 
     Args:
         model: The network.
@@ -183,8 +252,38 @@ def multiplications(model: CNN, layers: Sequence[int]) -> int:
         270
     """
     return sum(
-        conv.c_out * conv.c_in * int(frequencies(conv.grid).multiplicity.square().sum())
+        conv.c_out * conv.c_in * frequencies(conv.grid).products
         for conv in (_layer(model, layer) for layer in layers)
+    )
+
+
+def factored_multiplications(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> int:
+    r"""Real multiplications of layers that have these modes only, with their blocks in two factors.
+
+    A block with $r$ directions is a product of a $c_{out}\times r$ and an $r\times c_{in}$ matrix,
+    so it takes $r(c_{in}+c_{out})$ products where that is fewer than $c_{out}c_{in}$; each counts
+    $m^2$ as in `Frequencies.products`. Blocks that are 0 take none. The function stays the same.
+
+    Args:
+        model: The network.
+        layers: Which layers, counted from 1.
+        modes: All that is left in them, see `keep_modes`.
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=16, width=3, depth=3), seed=0)
+        >>> kept = [KeptMode((0,), 1, 1), KeptMode((1,), 2, 1)]
+        >>> factored_multiplications(model, [2], kept)  # (3 + 3) (1 + 4)
+        30
+    """
+    sizes = [(conv.c_in, conv.c_out) for conv in (_layer(model, layer) for layer in layers)]
+    return sum(
+        mode.multiplicity**2 * min(mode.directions * (c_in + c_out), c_in * c_out)
+        for c_in, c_out in sizes
+        for mode in modes
     )
 
 

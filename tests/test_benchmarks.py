@@ -58,12 +58,15 @@ def test_every_contender_trains(name: str) -> None:
 
 
 def test_count_is_that_of_the_products_written_out() -> None:
-    """From the shapes of the blocks: N/2 complex products c_out × c_in × batch, three per layer."""
+    """From the shapes of the blocks: products c_out × c_in × batch, three per layer.
+
+    Of the even grid's frequencies 4 are their own negatives, the others form pairs.
+    """
     model = CNN(CASE.config(), seed=0)
     flops = 0
     for i, conv in enumerate(model.convs):
-        complex_products = CASE.n**2 / 2 * conv.c_out * conv.c_in * CASE.batch
-        flops += 8 * complex_products * (3 if i else 2)
+        flops_per_entry = 2 * 4 + 8 * (CASE.n**2 - 4) / 2  # real products, complex products
+        flops += flops_per_entry * conv.c_out * conv.c_in * CASE.batch * (3 if i else 2)
     assert count(CASE)["flops"] == flops
     signals = [1, 3 + 3, 3 + 3, 3 + 3, 3 + 3, 1 + 1]  # in, then out and in of the three layers
     once_read_and_written = 2 * 4 * CASE.n**2 * CASE.batch

@@ -14,11 +14,15 @@ from cbnlib.model import CoarseStage
 from cbnlib.resampling import Resample
 from cbnlib.surgery import (
     compress,
+    factored_multiplications,
     keep_modes,
     mode_mask,
     multiplications,
+    output_from,
     random_mask,
     remove_modes,
+    second_directions,
+    unread_share,
     with_directions,
 )
 
@@ -130,6 +134,58 @@ def test_multiplications_fall_with_the_grid() -> None:
     full = multiplications(model, [2, 3])
     assert full == 2 * 9 * (4 * 1 + 30 * 4)
     assert multiplications(compress(model, (2, 3), (3, 3)), [2, 3]) == 2 * 9 * (1 + 4 * 4)
+
+
+@pytest.mark.parametrize("grid", [(6,), (5,), (3, 4)], ids=str)
+def test_the_layers_behind_go_on_where_the_network_was(grid: Any) -> None:
+    model = compress(random_network(grid=grid, depth=4), (2, 3), (3,) * len(grid))
+    x = torch.randn(3, 1, *grid, dtype=torch.float64, generator=rng())
+    outputs = model.pre_activations(x)
+    for layer in (1, 2, 3):
+        got = output_from(model, layer, outputs[layer - 1].relu())
+        torch.testing.assert_close(got, outputs[-1])
+    with pytest.raises(ValueError, match="from layer 4 to the output"):
+        output_from(model, 4, outputs[-1])
+    pooled = random_network(grid=grid, head="pooling")
+    with pytest.raises(ValueError, match="from layer 1 to the output"):
+        output_from(pooled, 1, outputs[0])
+
+
+@pytest.mark.parametrize("grid", [(6,), (3, 4), (4, 6)], ids=str)
+def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid: Any) -> None:
+    model = random_network(grid=grid)
+    modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
+    matrix = dense(keep_modes(model, [2], modes))
+    onto = torch.linalg.pinv(matrix, rtol=1e-10) @ matrix  # the orthogonal projection
+    x = torch.randn(4, 3, *grid, dtype=torch.float64, generator=rng())
+    flat = x.flatten(1)
+    expected = 1 - float((flat @ onto).square().sum() / flat.square().sum())
+    assert 0.1 < expected < 0.9
+    assert unread_share(model.convs[1], modes, x) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("grid", [(6,), (3, 4)], ids=str)
+def test_every_direction_is_kept_or_second_or_at_another_frequency(grid: Any) -> None:
+    spectrum = layer_spectrum(random_network(grid=grid).convs[1])
+    modes = kept_modes(spectrum, 1.2)
+    kept, second = mode_mask(spectrum, modes), second_directions(spectrum, modes)
+    omega = [mode.omega for mode in modes]
+    at_kept = torch.tensor([tuple(w) in omega for w in spectrum.omega.tolist()])
+    assert not (kept & second).any()
+    assert torch.equal(kept | second, at_kept.unsqueeze(1).expand_as(kept))
+
+
+def test_factors_take_as_many_products_as_their_entries() -> None:
+    model = random_network(grid=(7,), depth=4)  # 3 channels, 1 at the ends
+    modes = [KeptMode((0,), 1, 2), KeptMode((2,), 2, 1)]
+    cut = keep_modes(model, [2], modes)
+    count = 0
+    for block, m in zip(cut.convs[1].blocks().movedim(-1, 0), (1, 2, 2, 2), strict=True):
+        rank = int(torch.linalg.matrix_rank(block, tol=1e-9))
+        count += m**2 * min(sum(block.shape) * rank, block.numel() if rank else 0)
+    assert factored_multiplications(cut, [2], modes) == count == 9 + 4 * 6
+    assert factored_multiplications(cut, [1, 2], modes) == count + 3 + 4 * 3
+    assert factored_multiplications(cut, [2], modes) < multiplications(cut, [2])
 
 
 def test_what_does_not_fit_is_refused() -> None:
