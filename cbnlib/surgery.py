@@ -232,6 +232,47 @@ def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) 
     return float(1 - read / signal.square().sum())
 
 
+def refine(model: CNN) -> CNN:
+    r"""The same network without its coarse stage: all layers on the full grid.
+
+    The layers that were coarse have the same blocks at $\lvert\omega_i\rvert<n_i'/2$, zero at all
+    other frequencies, and the same $\beta$. So the norm is the same, but for what stood at the
+    coarse grid's Nyquist frequency. Without ReLUs the function is the same, too; a ReLU acts on
+    more pixels now, and what that changes has to be measured.
+
+    Args:
+        model: A network with a coarse stage reached by spectral crop; it stays as it is.
+
+    Returns:
+        A network with the same config, `coarse` apart, which is None.
+
+    Raises:
+        ValueError: If there is no coarse stage, it is reached by another method, or the filters are
+            smaller than the grid.
+
+    Source: S6.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> coarse = CNN(CNNConfig(8, 3, 3, coarse=CoarseStage(5, 2, 2)), seed=0)
+        >>> fine = refine(coarse)
+        >>> [conv.grid for conv in fine.convs]
+        [(8,), (8,), (8,)]
+        >>> torch.isclose(fine.parameter_norm(), coarse.parameter_norm()).item()
+        True
+    """
+    stage = model.config.coarse
+    if stage is None or stage.method != "crop" or model.config.window is not None:
+        raise ValueError(
+            "only a network with a coarse stage between crops and full-size filters can be refined"
+        )
+    fine = CNN(replace(model.config, coarse=None), seed=0).to(next(model.parameters()))
+    fine.load_state_dict({**fine.state_dict(), **_unchanged(model, fine)})
+    for layer in range(stage.first, stage.last + 1):
+        _crop_blocks(_layer(model, layer), _layer(fine, layer))
+    return fine
+
+
 def multiplications(model: CNN, layers: Sequence[int]) -> int:
     r"""Real multiplications by which layers with full-size filters act on one input.
 
@@ -314,8 +355,9 @@ def _unchanged(model: CNN, small: CNN) -> dict[str, Tensor]:
 
 
 def _crop_blocks(source: CircularConv, target: CircularConv) -> None:
-    omega = frequencies(target.grid).omega
-    fits = (2 * omega.abs() < torch.tensor(target.grid)).all(dim=1)
+    """Copy the blocks at the frequencies below both grids' Nyquist; all others become zero."""
+    omega, grids = frequencies(target.grid).omega, torch.tensor([source.grid, target.grid])
+    fits = (2 * omega.abs() < grids.amin(dim=0)).all(dim=1)
     rows = frequencies(source.grid).rows(omega[fits])
     half, shape = source.blocks(), target.blocks().shape
     blocks = half.new_zeros(*shape[:2], len(omega))

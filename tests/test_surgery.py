@@ -20,6 +20,7 @@ from cbnlib.surgery import (
     multiplications,
     output_from,
     random_mask,
+    refine,
     remove_modes,
     second_directions,
     unread_share,
@@ -129,6 +130,33 @@ def test_norm_of_kept_blocks_does_not_change() -> None:
     torch.testing.assert_close(small.parameter_norm(), kept.parameter_norm())
 
 
+@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
+@pytest.mark.parametrize(
+    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
+)
+def test_a_refined_linear_network_is_the_same_function(
+    grid: Any, coarse: Any, parametrization: Any
+) -> None:
+    stage = CoarseStage((coarse,) * len(grid) if isinstance(coarse, int) else coarse, 2, 3)
+    config = {"grid": grid, "depth": 4, "coarse": stage, "parametrization": parametrization}
+    model = random_network(nonlinearity="none", **config)
+    fine = refine(model)
+    assert [conv.grid for conv in fine.convs] == [grid] * 4
+    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    torch.testing.assert_close(fine(x), model(x))
+    with_relu = random_network(**config)
+    assert (refine(with_relu)(x) - with_relu(x)).abs().max() > 1e-3
+
+
+def test_refining_undoes_compressing_where_everything_fits() -> None:
+    model = random_network(grid=(7, 6), depth=4)
+    small = compress(model, (2, 3), (3, 5))
+    again = compress(refine(small), (2, 3), (3, 5))
+    for ours, theirs in zip(again.parameters(), small.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(refine(small).parameter_norm(), small.parameter_norm())
+
+
 def test_multiplications_fall_with_the_grid() -> None:
     model = random_network(grid=(8, 8), depth=4)
     full = multiplications(model, [2, 3])
@@ -205,3 +233,6 @@ def test_what_does_not_fit_is_refused() -> None:
         compress(compress(model, (2, 2), 3), (2, 2), 3)
     with pytest.raises(ValueError, match="must not exceed"):
         compress(model, (2, 2), 7)
+    for network in (model, random_network(coarse=CoarseStage(3, 2, 2, "stride"), grid=(6,))):
+        with pytest.raises(ValueError, match="can be refined"):
+            refine(network)
