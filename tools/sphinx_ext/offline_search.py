@@ -20,8 +20,8 @@ COMPOUND = re.compile(rf"\w+(?:[{HYPHENS}]\w+)+")
 AMERICAN = (
     (re.compile(r"is(e[drs]?|ing|ations?|ers)$"), r"iz\1"),
     (re.compile(r"our(|s|ed|ing|al|hoods?)$"), r"or\1"),
-    (re.compile(r"tre(s?)$"), r"ter\1"),
-    (re.compile(r"ll(ed|ing)$"), r"l\1"),
+    (re.compile(r"(cent|met|lit)re(s?)$"), r"\1er\2"),
+    (re.compile(r"(label|model|travel)l(ed|ing)$"), r"\1\2"),
 )
 SPLITTER = """
 var splitQuery = (query) => {
@@ -68,8 +68,10 @@ def joined(text: str) -> list[str]:
 def american(word: str) -> str:
     """The word in American spelling; empty if it is spelled the same there, as far as one sees.
 
-    >>> american("regularised"), american("neighbouring"), american("frequency")
-    ('regularized', 'neighboring', '')
+    >>> american("regularised"), american("neighbouring"), american("centre"), american("labelled")
+    ('regularized', 'neighboring', 'center', 'labeled')
+    >>> american("frequency")
+    ''
     """
     for british, other in AMERICAN:
         if british.search(word):
