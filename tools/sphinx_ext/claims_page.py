@@ -115,7 +115,7 @@ class ClaimsTable(MarkdownTable):
             f"**{claim.task}.** {claim.prediction}",
             f"{claim.quantity}: **{claim.measured}**, {values}; predicted {claim.tolerance}. "
             f"{{numref}}`{claim.figure}`",
-            f"{MARKS[claim.verdict]} {claim.verdict}",
+            f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict}",
         ]
 
     def _remark(self, paper: str, number: int, text: str) -> nodes.Node:
