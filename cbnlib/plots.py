@@ -178,9 +178,10 @@ def plot_mode(
         apart = np.abs((value - quarter + period / 2) % period - period / 2)
         x = z[apart.argmin()]
         ax.plot(x.real, x.imag, "o", mfc="none", mec="black", ms=9)
-        towards = -14 * x / max(abs(x), 1e-300)
-        place = {"textcoords": "offset points", "ha": "center", "va": "center"}
-        ax.annotate(f"{quarter:g}", (x.real, x.imag), (towards.real, towards.imag), **place)
+        inwards = -14 * x / max(abs(x), 1e-300)
+        place = inwards.real, inwards.imag
+        number = ax.annotate(f"{quarter:g}", (x.real, x.imag), place, textcoords="offset points")
+        number.set(ha="center", va="center")
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
     ax.figure.colorbar(drawn, ax=ax, label=label, ticks=[*quarters, period])
     return ax
