@@ -221,7 +221,8 @@ def _steps(data: Mapping[str, Any], name: str) -> alt.X:
     """The horizontal axis of time; a square root gives the start room."""
     scale = alt.Scale(type="sqrt", domain=[0, data["steps"][-1]])
     axis = alt.Axis(grid=False, tickCount=5, labelOverlap=True, format="d")
-    return alt.X(f"{name}:Q", title="gradient step", scale=scale, axis=axis)
+    title = "gradient step (square-root scale)"
+    return alt.X(f"{name}:Q", title=title, scale=scale, axis=axis)
 
 
 def _present(data: Mapping[str, Any]) -> alt.Chart:
@@ -248,7 +249,7 @@ def _loss(data: Mapping[str, Any]) -> alt.LayerChart:
         .mark_line(aria=False)
         .encode(
             _steps(data, "step"),
-            alt.Y(f"{series}:Q", title="part of the loss", scale=scale, axis=axis),
+            alt.Y(f"{series}:Q", title="part of the loss (log)", scale=scale, axis=axis),
             strokeDash=alt.StrokeDash("part:N", scale=dashes, legend=key),
         )
         for series, name in names.items()
@@ -271,7 +272,7 @@ def _kept(data: Mapping[str, Any]) -> alt.LayerChart:
         .mark_line(interpolate="step-after", point=True, aria=False)
         .encode(
             _steps(data, "step"),
-            alt.Y("middle:Q", title="kept dimensions", scale=scale, axis=axis),
+            alt.Y("middle:Q", title="kept (log of 1 + n)", scale=scale, axis=axis),
         )
     )
     about = "Real dimensions kept by layer L/2 against time, the chosen time marked."

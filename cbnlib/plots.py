@@ -153,22 +153,37 @@ def plot_signals(ax: Axes, y: ArrayLike, f: ArrayLike | None = None) -> Axes:
     return ax
 
 
-def plot_mode(ax: Axes, coefficient: ArrayLike, quantity: ArrayLike, label: str) -> Axes:
+def plot_mode(
+    ax: Axes, coefficient: ArrayLike, quantity: ArrayLike, label: str, *, period: float
+) -> Axes:
     """Draw complex Fourier coefficients in the plane, coloured by a cyclic quantity.
+
+    No scale of greys is cyclic, so rings and numbers mark the samples next to the quarters of the
+    period.
 
     Args:
         ax: Where to draw.
         coefficient: One complex number per sample, shape `[samples]`.
-        quantity: What colours them, same shape.
+        quantity: What colours them, from 0 to `period`, same shape.
         label: Its name and unit.
+        period: After which it begins anew.
 
     Returns:
         The axes.
     """
-    z = np.asarray(coefficient)
-    drawn = ax.scatter(z.real, z.imag, c=np.asarray(quantity), cmap="twilight", s=14)
+    z, value = np.asarray(coefficient), np.asarray(quantity)
+    drawn = ax.scatter(z.real, z.imag, c=value, cmap="twilight", vmin=0, vmax=period, s=14)
+    quarters = period * np.arange(4) / 4
+    for quarter in quarters:
+        apart = np.abs((value - quarter + period / 2) % period - period / 2)
+        x = z[apart.argmin()]
+        ax.plot(x.real, x.imag, "o", mfc="none", mec="black", ms=9)
+        inwards = -14 * x / max(abs(x), 1e-300)
+        place = inwards.real, inwards.imag
+        number = ax.annotate(f"{quarter:g}", (x.real, x.imag), place, textcoords="offset points")
+        number.set(ha="center", va="center")
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
-    ax.figure.colorbar(drawn, ax=ax, label=label)
+    ax.figure.colorbar(drawn, ax=ax, label=label, ticks=[*quarters, period])
     return ax
 
 

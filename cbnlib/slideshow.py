@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 COLOURS = 64
-"""Of the pictures: a palette takes a third of the room."""
+"""Of the pictures, which are WebP without loss: a quarter of what PNG takes for all colours."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Slideshow:
     """Pictures with a slider; the value of a notebook cell shows it.
 
     Attributes:
-        pictures: PNG files.
+        pictures: WebP files.
         labels: What the slider says, one per picture.
         description: What there is to see, for those who cannot see it.
     """
@@ -35,7 +35,7 @@ class Slideshow:
 
     def html(self) -> str:
         """The slider with all pictures; without JavaScript it is the last picture."""
-        sources = [f"data:image/png;base64,{_base64(picture)}" for picture in self.pictures]
+        sources = [f"data:image/webp;base64,{_base64(picture)}" for picture in self.pictures]
         facts = {"sources": sources[:-1], "labels": self.labels, "text": self.description}
         data = json.dumps(facts).replace("<", "\\u003c")  # no tag ends the script
         return _PAGE.format(
@@ -52,7 +52,7 @@ class Slideshow:
         """For notebooks: where HTML cannot be shown, the last picture is."""
         return {
             "text/html": self.html(),
-            "image/png": _base64(self.pictures[-1]),
+            "image/png": _base64(_as_png(self.pictures[-1])),
             "text/plain": f"{self.description} ({self.labels[-1]})",
         }
 
@@ -76,21 +76,28 @@ def slideshow(
     labels, pictures, sizes = [], [], set()
     for label, figure in frames:
         labels.append(label)
-        pictures.append(_png(figure, dpi))
+        pictures.append(_picture(figure, dpi))
         sizes.add(tuple(map(float, figure.get_size_inches())))
     if len(sizes) != 1:
         raise ValueError(f"need figures of one size, got {sorted(sizes) or 'none'}")
     return Slideshow(tuple(pictures), tuple(labels), description)
 
 
-def _png(figure: Figure, dpi: float) -> bytes:
-    """The figure as a PNG with a palette."""
+def _picture(figure: Figure, dpi: float) -> bytes:
+    """The figure in few colours, as WebP."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=dpi, facecolor="white", bbox_inches=None)
     plt.close(figure)
     image = Image.open(full).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    image.save(small, format="png", optimize=True)
+    image.convert("RGB").save(small, format="webp", lossless=True, quality=100, method=6)
     return small.getvalue()
+
+
+def _as_png(picture: bytes) -> bytes:
+    """A picture for those who cannot show WebP."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(picture)).save(written, format="png", optimize=True)
+    return written.getvalue()
 
 
 def _base64(data: bytes) -> str:
@@ -98,12 +105,15 @@ def _base64(data: bytes) -> str:
 
 
 # The book's dark theme dims pictures and puts a frame around them; here they lie on white already.
+# On a narrow screen its style sheet lets the box `wide-figure` scroll.
 _PAGE = """\
 <div data-slideshow="{key}" role="group" aria-label="{description}"
  style="background:#fff;color:#222;color-scheme:light;border:1px solid #bbb;\
 border-radius:6px;padding:8px;max-width:860px;margin:0 auto">
+<div class="wide-figure">
 <img src="{source}" alt="{description} ({label})" style="display:block;max-width:100%;\
 height:auto;margin:0 auto;padding:0;background:none;filter:none">
+</div>
 <div style="display:flex;flex-wrap:wrap;gap:8px;align-items:center">
 <button type="button" hidden style="min-width:5em;padding:4px 8px;color:#222;background:#eee;\
 border:1px solid #888;border-radius:4px">Play</button>

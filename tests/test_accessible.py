@@ -27,6 +27,14 @@ def test_the_second_set_of_icons_goes():
     assert repair(script + kept) == kept
 
 
+def test_the_index_of_the_search_is_for_the_search_page_only():
+    names = ("_static/searchtools", "_static/language_data", "searchindex")
+    scripts = "".join(f'\n    <script src="../{name}.js"></script>' for name in names)
+    assert repair(f"<head>{scripts}\n  </head>") == "<head>\n  </head>"
+    search = f"<head></head><body>{scripts}</body>"
+    assert repair(search) == search
+
+
 PAGE = """\
 <!DOCTYPE html><html lang="en"><head><title>A page</title>
 <style>body {{ background: white; color: black }} a {{ color: inherit }}

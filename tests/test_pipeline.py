@@ -1,5 +1,6 @@
 """The build on a tiny project: nothing stale, failures named, only what changed done again."""
 
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from tools import check_browser, execute, render
 from tools.browser.chromium import browser_version, find_browser
 from tools.browser.passed import Passed
 from tools.check_site import site_problems
-from tools.pages import pages
+from tools.pages import Page, pages
 from tools.pair import write_pairs
 from tools.project import ROOT, BuildError, Project
 
@@ -77,10 +78,15 @@ STATES_A_CLAIM = f"""\
 from IPython.display import display
 display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
 CLAIMS_TABLE = """\
+```{claims-filter}
+```
+
 ```{claims-table} C1
 ```
 """
 READERS = """\
+Colours are sub-sampled, $x$, on pages.
+
 ```{chapter-card} 01_line
 :figure: fig-line
 What rises?
@@ -284,11 +290,50 @@ def test_the_rendered_book_has_no_problems(rendered):
 def test_the_table_of_claims_has_what_the_notebook_states(rendered):
     page = (rendered.site / "intro.html").read_text(encoding="utf-8")
     assert "Reproduced: 0 of 1." in page
-    row = page.split("<tbody>")[1].split("</tbody>")[0]
-    measured = ("1.5 (0.5 to 2)", "at least 1", "◐ partly", "3 values")
-    for told in ("It rises.", *measured, "another pen"):
-        assert told in row
-    assert 'href="notebooks/01_line.html#fig-line"' in row
+    (chapter, row) = Page(rendered.site, rendered.site / "intro.html").tags(".claims tbody tr")
+    assert [cell["colspan"] for cell in chapter("td")] == ["3"]
+    assert chapter.a["href"] == "notebooks/01_line.html"
+    assert "partly" in row["class"]
+    for told in ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐\xa0partly", "3 values"):
+        assert told in row.get_text()
+    assert 'href="notebooks/01_line.html#fig-line"' in str(row)
+    (remark,) = Page(rendered.site, rendered.site / "intro.html").tags(".claims p.remark")
+    assert remark.get_text() == "Remark 1. another pen"
+    assert f'href="#{remark["id"]}"' in str(row)
+
+
+def test_a_word_is_found_in_either_spelling(rendered):
+    index = (rendered.site / "searchindex.js").read_text(encoding="utf-8")
+    assert re.search(r'"subsampl": (\d+|\[)', index)
+    search = (rendered.site / "search.html").read_text(encoding="utf-8")
+    assert "search-texts.js" in search
+    assert "search-texts.js" not in (rendered.site / "intro.html").read_text(encoding="utf-8")
+    texts = (rendered.site / "_static" / "search-texts.js").read_text(encoding="utf-8")
+    assert "sub-sampled, …, on pages." in texts
+
+
+def found_in_browser(site, words):
+    """What the search page shows for these words: results and extracts."""
+    page = Page(site, site / "search.html")
+    with check_browser.open_browser() as browser, check_browser.visit(browser, page) as seen:
+        seen.tab.goto(f"{page.path.as_uri()}?q={words}")
+        seen.tab.wait_for_function("document.querySelector('.search-summary')?.innerText")
+        seen.tab.wait_for_timeout(200)
+        assert not seen.problems
+        return seen.tab.locator("#search-results li").all_inner_texts()
+
+
+@pytest.mark.parametrize("words", ["sub-sampling", "subsampling", "sub sampling", "oneword"])
+def test_the_search_page_shows_extracts_from_a_disk(rendered, words):
+    try:
+        check_browser.find_browser()
+    except BuildError as error:
+        pytest.skip(str(error))
+    found = found_in_browser(rendered.site, words)
+    if words == "oneword":
+        assert found == []
+    else:
+        assert any("A book" in text and "sub-sampled, …, on pages" in text for text in found)
 
 
 def test_directives_for_readers_show_what_the_notebook_states(rendered):

@@ -82,8 +82,14 @@ def test_images_signals_modes_and_histories(ax: plt.Axes) -> None:
     plot_signals(ax, images[0], images[1])
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), images[1, 0])
     ax.clear()
-    plot_mode(ax, np.array([1 + 2j]), [0.0], "position")
+    plot_mode(ax, np.array([1 + 2j]), [0.0], "position", period=16)
     assert points(ax).tolist() == [[1.0, 2.0]]
+    ax.clear()
+    positions = np.arange(0.4, 16)  # the one next to 0 is at 15.4 or 0.4, across the end
+    plot_mode(ax, np.exp(2j * np.pi * positions / 16), positions, "position", period=16)
+    assert [text.get_text() for text in ax.texts] == ["0", "4", "8", "12"]
+    rings = [complex(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines]
+    np.testing.assert_allclose(rings, np.exp(2j * np.pi * (np.arange(4) / 4 + 0.4 / 16)))
     ax.clear()
     plot_history(ax, [1, 2], [3.0, 4.0], "norm")
     assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "norm")

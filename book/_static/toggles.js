@@ -1,10 +1,10 @@
 // A box that scrolls must be reached by the Tab key. The theme sees to code and tables, but only when the
 // page loads or the window changes: what stands in a closed toggle has no width then, and a table with formulas
-// is narrower before they are set. Formulas themselves it leaves out.
+// is narrower before they are set. Formulas themselves, and figures, it leaves out.
 (() => {
   const lookAgain = () => window.dispatchEvent(new Event("resize"));
-  const updateFormulas = () => {
-    const boxes = [...document.querySelectorAll("div.math, span.math, mjx-container")];
+  const updateBoxes = () => {
+    const boxes = [...document.querySelectorAll("div.math, span.math, mjx-container, .wide-figure")];
     const scrolls = (box) => getComputedStyle(box).overflowX !== "visible" && box.scrollWidth > box.clientWidth;
     const found = boxes.map(scrolls); // first look, then change: to mix both lays the page out anew each time
     boxes.forEach((box, i) => {
@@ -19,7 +19,7 @@
   let waiting = null;
   window.addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(updateFormulas, 200);
+    waiting = setTimeout(updateBoxes, 200);
   });
-  window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(lookAgain));
+  window.addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(lookAgain));
 })();

@@ -5,6 +5,8 @@
 * The book's name and its search button stand in a landmark, as all else does.
 * Icons come from the theme's style sheet and fonts, which every page loads in any case; the script
   of 1.5 MB that would draw them a second time goes.
+* The index of the search is for the search page; the theme loads it into every page, for results
+  while one types, which this book does not show.
 """
 
 import re
@@ -16,6 +18,7 @@ PART = re.compile(r"<(thead|tbody)\b.*?</\1>", re.DOTALL)
 EMPTY = re.compile(r"<th\b([^>]*)>((?:\s|&nbsp;|<p></p>)*)</th>")
 HEADER = re.compile(r"<th\b(?![^>]*\bscope=)")
 SCOPES = {"thead": "col", "tbody": "row"}
+SEARCH = r'<script src="[^"]*(searchtools|language_data|searchindex)\.js"></script>'
 REPAIRS = (
     (
         re.compile(r'<div class="sidebar-primary-items__start sidebar-primary__section">'),
@@ -24,6 +27,7 @@ REPAIRS = (
     ),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
     (re.compile(r'<script defer src="[^"]*/scripts/fontawesome\.js[^"]*"></script>'), ""),
+    (re.compile(rf"(\s*{SEARCH}){{3}}(?=\s*</head>)"), ""),  # the search page has it in its body
 )
 
 

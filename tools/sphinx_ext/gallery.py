@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import nbformat
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx import addnodes
@@ -17,8 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.claims import claims_of
-
-FOLDER = "notebooks"
+from tools.executed import FOLDER, read_executed
 
 
 class ChapterCard(SphinxDirective):
@@ -35,7 +33,7 @@ class ChapterCard(SphinxDirective):
         if not copy.is_file():
             return self._warning(f"there is no executed notebook {stem}")
         self.env.note_dependency(str(copy))
-        notebook = nbformat.read(copy, as_version=4)
+        notebook = read_executed(copy)
         figure = self.options.get("figure", "")
         alt = alternative_texts(notebook).get(figure)
         if alt is None:

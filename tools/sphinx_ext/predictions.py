@@ -20,8 +20,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.claims import PAPER, Claim, claims_of
-
-FOLDER = "notebooks"
+from tools.executed import FOLDER, read_executed
 
 COUNTS: dict[str, Callable[[list[Claim]], int]] = {
     "all": len,
@@ -37,7 +36,7 @@ def executed(env: BuildEnvironment) -> Iterator[tuple[str, nbformat.NotebookNode
     """The stems and contents of the executed notebooks of the book."""
     for copy in sorted((Path(env.srcdir) / FOLDER).glob("*.ipynb")):
         env.note_dependency(str(copy))
-        yield copy.stem, nbformat.read(copy, as_version=4)
+        yield copy.stem, read_executed(copy)
 
 
 def stated(env: BuildEnvironment) -> list[tuple[str, Claim]]:

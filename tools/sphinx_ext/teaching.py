@@ -5,12 +5,11 @@ The role `{runtime}` says how long the named notebooks took in this build, all t
 
 from pathlib import Path
 
-import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-FOLDER = "notebooks"
+from tools.executed import FOLDER, read_executed
 
 
 class Runtime(SphinxRole):
@@ -26,7 +25,7 @@ class Runtime(SphinxRole):
 
 def seconds_of(copy: Path) -> float:
     """How long an executed notebook took."""
-    took: float = nbformat.read(copy, as_version=4).metadata["papermill"]["duration"]
+    took: float = read_executed(copy).metadata["papermill"]["duration"]
     return took
 
 

@@ -1,0 +1,121 @@
+"""The page of all claims: remarks that stand once, and a filter that hides rows."""
+
+import shutil
+
+import pytest
+
+from cbnlib.claims import Claim
+from tools.browser.chromium import find_browser, open_browser, visit
+from tools.pages import Page
+from tools.project import ROOT, BuildError
+from tools.sphinx_ext.claims_page import BOX, FORM, MARKS, css_class, remarks_of
+
+
+def stated(high, tried):
+    return Claim(
+        paper="C1",
+        task="bump",
+        prediction="Few are kept.",
+        quantity="real dimensions",
+        value=high,
+        interval=(high, high),
+        seeds=1,
+        figure="fig-kept",
+        at_most=5,
+        tried=tried,
+    )
+
+
+def test_a_shared_remark_stands_once_and_none_where_nothing_failed():
+    claims = [
+        stated(6, "More steps."),
+        stated(3, "Nothing."),
+        stated(7, "Less."),
+        stated(8, "Less."),
+    ]
+    assert remarks_of(claims) == ["More steps.", "Less."]
+
+
+def row(kind, text, remark=""):
+    link = f'<a href="#{remark}">remark</a>' if remark else ""
+    return f'<tr class="{kind}"><td>{text} {link}</td></tr>'
+
+
+TABLES = "".join(
+    f'<div class="claims"><table><tbody>{rows}</tbody></table>{remarks}</div>'
+    for rows, remarks in (
+        (
+            row("chapter", "Copying")
+            + row("reproduced", "bump")
+            + row("partly", "zeros", "r1")
+            + row("chapter", "Down-sampling")
+            + row("partly", "bump", "r1")
+            + row("not-reproduced", "zeros", "r2"),
+            '<p class="remark" id="r1">One</p><p class="remark" id="r2">Two</p>',
+        ),
+        (row("chapter", "Motion") + row("reproduced", "a body"), ""),
+    )
+)
+SHOWN = """[...document.querySelectorAll('tr, .remark')]
+  .filter(e => e.checkVisibility()).map(e => e.innerText.trim())"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    try:
+        find_browser()
+    except BuildError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("claims")
+    for name in ("claims.js", "claims.css"):
+        shutil.copy(ROOT / "book" / "_static" / name, folder)
+    boxes = [BOX.format(value=css_class(v), mark=mark, verdict=v) for v, mark in MARKS.items()]
+    (folder / "page.html").write_text(
+        '<!DOCTYPE html><link rel="stylesheet" href="claims.css"><script src="claims.js"></script>'
+        + FORM.format(boxes="\n".join(boxes))
+        + TABLES,
+        encoding="utf-8",
+    )
+    return Page(folder, folder / "page.html")
+
+
+@pytest.fixture
+def tab(page):
+    with open_browser() as browser, visit(browser, page) as seen:
+        yield seen.tab
+        assert seen.problems == []
+
+
+def test_at_first_everything_is_shown(tab):
+    assert tab.locator("output").inner_text() == "5 of 5 shown"
+    assert len(tab.evaluate(SHOWN)) == 10
+
+
+def test_verdicts_are_chosen_by_keyboard(tab):
+    tab.locator("[value=reproduced]").focus()
+    tab.keyboard.press("Space")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Space")
+    assert tab.locator("output").inner_text() == "1 of 5 shown"
+    assert tab.evaluate(SHOWN) == ["Down-sampling", "zeros remark", "Two"]
+
+
+def test_words_are_sought_in_row_and_chapter_in_either_spelling(tab):
+    tab.locator("[type=search]").fill("downSampling bump")
+    assert tab.locator("output").inner_text() == "1 of 5 shown"
+    assert tab.evaluate(SHOWN) == ["Down-sampling", "bump remark", "One"]
+    tab.keyboard.press("Enter")
+    assert tab.url.endswith("page.html")
+    tab.locator("[type=search]").fill("nowhere")
+    assert tab.locator("output").inner_text() == "0 of 5 shown"
+    assert tab.evaluate(SHOWN) == []
+    tab.locator("[type=search]").fill("")
+    assert tab.locator("output").inner_text() == "5 of 5 shown"
+
+
+def test_without_its_script_the_page_has_all_rows_and_no_form(page):
+    with open_browser() as browser:
+        tab = browser.new_context(java_script_enabled=False).new_page()
+        tab.goto(page.path.as_uri())
+        assert tab.locator("tr:visible").count() == 8
+        assert tab.locator("form").is_hidden()
