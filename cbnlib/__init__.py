@@ -15,7 +15,8 @@ The modules, in reading order:
 * `phases`: angles stored in coefficients: reading, swapping and decoding them.
 * `variation`: kept singular directions as dials, to see what each encodes.
 * `formation`: how the structure forms during training.
-* `surgery`: trained networks with frequencies removed, kept, or moved to a smaller grid.
+* `surgery`: trained networks with frequencies removed or kept.
+* `compression`: trained networks with their middle on another grid, and what layers cost.
 * `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
 * `plots`, `slideshow`: the figures, and a slider through many of them.
 * `claims`: predictions with their tolerance, and the verdicts that follow.

@@ -1,0 +1,119 @@
+"""Networks whose middle moves to another grid, against crops written out; what layers cost."""
+
+from typing import Any
+
+import pytest
+import torch
+from model_cases import random_network
+from oracles import rng
+
+from cbnlib import layer_spectrum
+from cbnlib.bottleneck import KeptMode, kept_modes
+from cbnlib.compression import compress, factored_multiplications, multiplications, refine
+from cbnlib.model import CoarseStage
+from cbnlib.resampling import Resample
+from cbnlib.surgery import keep_modes
+
+PARAMETRIZATIONS = ["pixel", "spectral"]
+
+
+@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
+@pytest.mark.parametrize(
+    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6,), 6), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
+)
+def test_a_linear_network_of_fitting_frequencies_stays_the_same(
+    grid: Any, coarse: Any, parametrization: Any
+) -> None:
+    """Without ReLUs, crop and blocks commute: only what the crop removes is lost."""
+    config = {"grid": grid, "depth": 4, "nonlinearity": "none", "parametrization": parametrization}
+    model = random_network(**config)
+    small = compress(model, (2, 3), (coarse,) * len(grid) if isinstance(coarse, int) else coarse)
+    assert small.config.coarse == CoarseStage(small.convs[1].grid, 2, 3)
+    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    down = Resample(grid, small.convs[1].grid, "crop")
+    up = Resample(grid, small.convs[1].grid, "crop", adjoint=True)
+    first, middle, last = model.convs[0], model.convs[1:3], model.convs[3]
+    signal = up(down(first(x)))
+    for conv in middle:
+        signal = up(down(conv(signal)))
+    torch.testing.assert_close(small(x), last(signal))
+
+
+def test_a_compressed_relu_network_is_the_one_with_a_coarse_stage() -> None:
+    """On the same grid, with nothing but zeros at the frequency that a crop removes: no change."""
+    model = random_network(grid=(5, 5), depth=4)
+    same = compress(model, (2, 3), (5, 5))
+    x = torch.randn(4, 1, 5, 5, dtype=torch.float64, generator=rng())
+    torch.testing.assert_close(same(x), model(x))
+
+
+def test_norm_of_kept_blocks_does_not_change() -> None:
+    model = random_network(grid=(8, 6), depth=4)
+    low = [
+        mode
+        for mode in kept_modes(layer_spectrum(model.convs[1]), 0)
+        if all(abs(entry) < 2 for entry in mode.omega)
+    ]
+    kept = keep_modes(model, [2, 3], low)
+    small = compress(kept, (2, 3), (3, 3))
+    torch.testing.assert_close(small.parameter_norm(), kept.parameter_norm())
+
+
+@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
+@pytest.mark.parametrize(
+    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
+)
+def test_a_refined_linear_network_is_the_same_function(
+    grid: Any, coarse: Any, parametrization: Any
+) -> None:
+    stage = CoarseStage((coarse,) * len(grid) if isinstance(coarse, int) else coarse, 2, 3)
+    config = {"grid": grid, "depth": 4, "coarse": stage, "parametrization": parametrization}
+    model = random_network(nonlinearity="none", **config)
+    fine = refine(model)
+    assert [conv.grid for conv in fine.convs] == [grid] * 4
+    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    torch.testing.assert_close(fine(x), model(x))
+    with_relu = random_network(**config)
+    assert (refine(with_relu)(x) - with_relu(x)).abs().max() > 1e-3
+
+
+def test_refining_undoes_compressing_where_everything_fits() -> None:
+    model = random_network(grid=(7, 6), depth=4)
+    small = compress(model, (2, 3), (3, 5))
+    again = compress(refine(small), (2, 3), (3, 5))
+    for ours, theirs in zip(again.parameters(), small.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(refine(small).parameter_norm(), small.parameter_norm())
+
+
+def test_multiplications_fall_with_the_grid() -> None:
+    model = random_network(grid=(8, 8), depth=4)
+    full = multiplications(model, [2, 3])
+    assert full == 2 * 9 * (4 * 1 + 30 * 4)
+    assert multiplications(compress(model, (2, 3), (3, 3)), [2, 3]) == 2 * 9 * (1 + 4 * 4)
+
+
+def test_factors_take_as_many_products_as_their_entries() -> None:
+    model = random_network(grid=(7,), depth=4)  # 3 channels, 1 at the ends
+    modes = [KeptMode((0,), 1, 2), KeptMode((2,), 2, 1)]
+    cut = keep_modes(model, [2], modes)
+    count = 0
+    for block, m in zip(cut.convs[1].blocks().movedim(-1, 0), (1, 2, 2, 2), strict=True):
+        rank = int(torch.linalg.matrix_rank(block, tol=1e-9))
+        count += m**2 * min(sum(block.shape) * rank, block.numel() if rank else 0)
+    assert factored_multiplications(cut, [2], modes) == count == 9 + 4 * 6
+    assert factored_multiplications(cut, [1, 2], modes) == count + 3 + 4 * 3
+    assert factored_multiplications(cut, [2], modes) < multiplications(cut, [2])
+
+
+def test_what_cannot_move_is_refused() -> None:
+    model = random_network(grid=(6,))
+    with pytest.raises(ValueError, match="full-size filters"):
+        compress(random_network(grid=(6,), window=3), (2, 2), 3)
+    with pytest.raises(ValueError, match="on one grid"):
+        compress(compress(model, (2, 2), 3), (2, 2), 3)
+    with pytest.raises(ValueError, match="must not exceed"):
+        compress(model, (2, 2), 7)
+    for network in (model, random_network(coarse=CoarseStage(3, 2, 2, "stride"), grid=(6,))):
+        with pytest.raises(ValueError, match="can be refined"):
+            refine(network)
