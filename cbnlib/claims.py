@@ -62,6 +62,8 @@ class Claim:
     """Tolerance: the quantity is not above this."""
     tried: str = ""
     """What was tried, or why; needed where the verdict is not `reproduced`."""
+    added: str = ""
+    """If the claim or its setting came only after looking: when, and why. Shown with any verdict."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -143,6 +145,7 @@ def claim(  # noqa: PLR0913  # what a claim consists of, all by keyword
     at_least: float | None = None,
     at_most: float | None = None,
     tried: str = "",
+    added: str = "",
 ) -> Claim:
     """State a claim in a notebook: shows the verdict there and hands it to the page of all claims.
 
@@ -157,6 +160,7 @@ def claim(  # noqa: PLR0913  # what a claim consists of, all by keyword
         at_least: Lower end of the tolerance.
         at_most: Upper end of the tolerance.
         tried: What was tried, if it failed.
+        added: When and why it was added, if that was after looking.
 
     Raises:
         ValueError: As `Claim`, or if there are no values.
@@ -176,6 +180,7 @@ def claim(  # noqa: PLR0913  # what a claim consists of, all by keyword
         at_least=at_least,
         at_most=at_most,
         tried=tried,
+        added=added,
     )
     publish(stated)
     return stated
@@ -188,7 +193,7 @@ def publish(stated: Claim) -> None:
     text = (
         f"**{stated.paper}, {stated.task}: {stated.verdict}.** {stated.prediction} "
         f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
-        f"seeds: {stated.seeds}. {stated.tried}"
+        f"seeds: {stated.seeds}. {stated.tried} {stated.added}"
     ).strip()
     data = {"text/markdown": text, "text/plain": text}
     display(data, metadata={KEY: stated.facts()}, raw=True)

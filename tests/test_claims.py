@@ -79,10 +79,12 @@ def test_foreign_facts_are_refused():
 def test_a_claim_shows_the_median_over_seeds(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **more: shown.append(data | more))
-    made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5)
+    made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5, added="Came later.")
     assert (made.value, made.interval, made.seeds) == (3, (3, 5), 3)
     assert shown[0]["metadata"][KEY] == made.facts()
     assert "3 (3 to 5)" in shown[0]["text/markdown"]
+    assert made.verdict == "reproduced"
+    assert "Came later." in shown[0]["text/markdown"]
     with pytest.raises(ValueError, match="at least one value"):
         claim("C1", "bump", **TEXTS, values=[], at_most=5)
 

@@ -73,6 +73,7 @@ CLAIM = Claim(
     figure="fig-line",
     at_least=1.0,
     tried="another pen",
+    added="The line came later.",
 )
 STATES_A_CLAIM = f"""\
 from IPython.display import display
@@ -294,7 +295,14 @@ def test_the_table_of_claims_has_what_the_notebook_states(rendered):
     assert [cell["colspan"] for cell in chapter("td")] == ["3"]
     assert chapter.a["href"] == "notebooks/01_line.html"
     assert "partly" in row["class"]
-    for told in ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐\xa0partly", "3 values"):
+    for told in (
+        "It rises.",
+        "1.5 (0.5 to 2)",
+        "at least 1",
+        "◐\xa0partly",
+        "3 values",
+        "came later",
+    ):
         assert told in row.get_text()
     assert 'href="notebooks/01_line.html#fig-line"' in str(row)
     (remark,) = Page(rendered.site, rendered.site / "intro.html").tags(".claims p.remark")

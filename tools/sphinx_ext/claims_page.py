@@ -111,8 +111,9 @@ class ClaimsTable(MarkdownTable):
     @staticmethod
     def _row(claim: Claim) -> list[str]:
         values = f"{claim.seeds} {'value' if claim.seeds == 1 else 'values'}"
+        added = f" *After looking:* {claim.added}" if claim.added else ""
         return [
-            f"**{claim.task}.** {claim.prediction}",
+            f"**{claim.task}.** {claim.prediction}{added}",
             f"{claim.quantity}: **{claim.measured}**, {values}; predicted {claim.tolerance}. "
             f"{{numref}}`{claim.figure}`",
             f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict}",
