@@ -63,7 +63,7 @@ class Claim:
     tried: str = ""
     """What was tried, or why; needed where the verdict is not `reproduced`."""
     added: str = ""
-    """If the claim or its setting came only after looking: when, and why. Shown with any verdict."""
+    """If it, or its setting, came only after looking: when, and why. Shown with any verdict."""
 
     def __post_init__(self) -> None:
         """Check every field."""
