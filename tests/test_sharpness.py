@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from model_cases import random_network
@@ -13,9 +14,10 @@ from cbnlib import CNN, TrainConfig
 from cbnlib.theory.sharpness import (
     adam_preconditioner,
     sharpness,
+    sharpness_during,
     stability_threshold,
 )
-from cbnlib.training import fit_function
+from cbnlib.training import fit_function, train
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "circle": {"grid": 5},
@@ -140,6 +142,35 @@ def test_adam_preconditioner_is_that_of_a_run_that_went_on() -> None:
     assert torch.equal(flat(list(model.parameters())), flat(list(case("circle")[0].parameters())))
 
 
+def test_sharpness_during_is_that_of_runs_that_stop_there() -> None:
+    _, x, y = case("circle")
+
+    def fresh() -> CNN:
+        return random_network(**CONFIGS["circle"] | {"width": 2, "gain": 1.0})
+
+    def training(steps: int) -> TrainConfig:
+        how: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.5, "schedule": "constant"}
+        return TrainConfig(RIDGE, 0.02, steps, **how)
+
+    model = fresh()
+    seen = sharpness_during(model, x, y, training(9), {0, 4, 9, 50}, tolerance=1e-8)
+    assert [step for step, _ in seen] == [0, 4, 9]
+    for steps, measured in seen:
+        stopped = fresh()
+        train(stopped, x, y, training(steps), progress=False)
+        assert measured == pytest.approx(sharpness(stopped, x, y, ridge=RIDGE), rel=1e-6)
+    assert torch.equal(flat(list(model.parameters())), flat(list(stopped.parameters())))
+
+
+def test_sharpness_during_ends_where_training_fails() -> None:
+    model, x, y = case("circle")
+    training = TrainConfig(RIDGE, 50.0, 40, optimizer="sgd", momentum=0.0, schedule="constant")
+    seen = sharpness_during(model, x, y, training, range(41))
+    assert seen
+    assert len(seen) < 41
+    assert all(np.isfinite(value) for _, value in seen)
+
+
 def test_what_does_not_fit() -> None:
     model, x, y = case("circle")
     ones = [torch.ones_like(p) for p in model.parameters()]
@@ -149,5 +180,7 @@ def test_what_does_not_fit() -> None:
         sharpness(model, x, y, ridge=0.0, preconditioner=[-p for p in ones])
     with pytest.raises(ValueError, match="ridge"):
         sharpness(model, x, y, ridge=-1.0)
+    with pytest.raises(ValueError, match="tolerance"):
+        sharpness(model, x, y, ridge=0.0, tolerance=0.0)
     with pytest.raises(ValueError, match="only Adam has a preconditioner, got 'sgd'"):
         adam_preconditioner(model, x, y, TrainConfig(0.0, 0.1, 1, optimizer="sgd"))

@@ -1,7 +1,9 @@
 r"""Sharpness: the curvature of the loss, which limits the learning rate (S5)."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,10 @@ from torch import Tensor
 
 from cbnlib.checks import check_count, check_finite, check_positive
 from cbnlib.engine import Engine
-from cbnlib.loop import make_optimizer
+from cbnlib.loop import EXPLODED, History, TrainingDivergedError, make_optimizer
 from cbnlib.model import CNN
 from cbnlib.train_config import Loss, TrainConfig
-from cbnlib.training import fit_function
+from cbnlib.training import fit_function, train
 
 ADAM_BETA_1 = 0.9
 """Decay of Adam's first moment, torch's default, with which the book trains."""
@@ -56,6 +58,7 @@ def sharpness(
     ridge: float,
     loss: Loss = "square",
     preconditioner: Sequence[Tensor] | None = None,
+    tolerance: float = 1e-8,
 ) -> float:
     r"""The largest eigenvalue of the Hessian $H$ of the training loss, ridge included.
 
@@ -74,10 +77,11 @@ def sharpness(
         loss: The data term.
         preconditioner: A positive diagonal $P$, one tensor per parameter; the result is then that
             of $P^{-1/2}HP^{-1/2}$, the *preconditioned* sharpness.
+        tolerance: Relative, of Lanczos' method; a curve needs less than a threshold does.
 
     Raises:
-        ValueError: If `x` is not finite, the ridge is negative, or the preconditioner does not fit
-            the parameters or is not positive.
+        ValueError: If `x` is not finite, the ridge is negative, the preconditioner does not fit
+            the parameters or is not positive, or the tolerance is not positive.
 
     Source: statement S5 of the book.
 
@@ -92,6 +96,7 @@ def sharpness(
     """
     check_finite("x", x)
     check_positive("ridge", ridge, zero=True)
+    check_positive("tolerance", tolerance)
     exact = deepcopy(model).double()
     parameters = list(exact.parameters())
     scale = _inverse_root(preconditioner, parameters)
@@ -104,7 +109,60 @@ def sharpness(
         parts = torch.autograd.grad(gradient, parameters, direction, retain_graph=True)
         return (scale * torch.cat([part.flatten() for part in parts])).numpy()
 
-    return _largest_eigenvalue(product, len(gradient))
+    return _largest_eigenvalue(product, len(gradient), tolerance)
+
+
+def sharpness_during(
+    model: CNN,
+    x: Tensor,
+    y: Tensor,
+    training: TrainConfig,
+    steps: Collection[int],
+    *,
+    tolerance: float = 1e-3,
+) -> list[tuple[int, float]]:
+    """Train a network and measure its sharpness on the way.
+
+    Measuring leaves the network alone: it ends where `cbnlib.training.train` brings it. Where
+    training fails, what was seen until then is returned.
+
+    Args:
+        model: The network; it is trained in place.
+        x: All inputs.
+        y: Targets.
+        training: Ridge, optimiser, schedule, steps and seed.
+        steps: After which steps to measure, 0 being the start; those beyond the last are ignored.
+        tolerance: As in `sharpness`.
+
+    Returns:
+        Step and sharpness, in order.
+
+    Raises:
+        ValueError: As in `sharpness` and `train`.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=4, width=2, depth=2), seed=0)
+        >>> x = torch.randn(8, 1, 4, generator=torch.Generator().manual_seed(0))
+        >>> training = TrainConfig(0.01, 0.01, 20, optimizer="sgd", momentum=0.0)
+        >>> [step for step, _ in sharpness_during(model, x, x, training, [0, 10, 20])]
+        [0, 10, 20]
+    """
+    seen: list[tuple[int, float]] = []
+    limit = EXPLODED * max(1.0, float(model.parameter_norm().detach()))
+
+    def look(step: int, network: CNN) -> None:
+        if step not in steps:
+            return
+        norm = float(network.parameter_norm().detach())
+        if not norm <= limit:  # NaN is not, either
+            raise TrainingDivergedError(f"the norm is {norm:.1e} at step {step}", History())
+        how: dict[str, Any] = {"ridge": training.ridge, "loss": training.loss}
+        seen.append((step, sharpness(network, x, y, tolerance=tolerance, **how)))
+
+    with contextlib.suppress(TrainingDivergedError):
+        train(model, x, y, training, observe=look, progress=False)
+    return seen
 
 
 def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[Tensor]) -> Tensor:
@@ -124,14 +182,14 @@ def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[
 
 
 def _largest_eigenvalue(
-    product: Callable[[NDArray[np.float64]], NDArray[np.float64]], size: int
+    product: Callable[[NDArray[np.float64]], NDArray[np.float64]], size: int, tolerance: float
 ) -> float:
     """The algebraically largest eigenvalue of a symmetric matrix known by its products."""
     if size == 1:  # Lanczos' method needs room for two vectors
         return float(product(np.ones(1))[0])
     matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
-    (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)
+    (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False)
     return float(value)
 
 
