@@ -2,12 +2,10 @@
 
     python -m tools.keep_records        # of all notebooks
     python -m tools.keep_records 02     # of one
-    python -m tools.keep_records 02 --budget 1e-4    # smaller: the faintest directions left out
 
 `make book PROFILE=paper` trains what has no record and leaves it in `_build/runs/<notebook>`. This
 copies each run that is finished and sound to `records/<notebook>`, and says how large all records
-are together. With a budget it loads each run and writes it anew, each layer without the directions
-that have up to this share of its squared norm; the record says how much was left out.
+are together.
 """
 
 import argparse
@@ -15,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cbnlib.records.record import load_record, save_record
+from cbnlib.records.record import load_record
 from cbnlib.records.sealed import RecordError, read_sealed, write_sealed
 from cbnlib.runs import RECORD
 from tools.project import ROOT, BuildError, Project
@@ -29,27 +27,18 @@ def finished_runs(workspace: Path) -> list[Path]:
     return sorted(workspace.glob(f"*/{RECORD}"))
 
 
-def keep(sealed: Path, records: Path, budget: float | None = None) -> Path | None:
+def keep(sealed: Path, records: Path) -> Path | None:
     """Copy a sealed folder among the records; return where it is now, None if it was there before.
-
-    Args:
-        sealed: The finished run.
-        records: Its notebook's folder of records.
-        budget: As in `save_record`; None copies the run byte by byte.
 
     Raises:
         RecordError: If it is damaged or not a record.
-        ValueError: If the budget is negative or not finite.
     """
-    experiment, runs = load_record(sealed)
+    load_record(sealed)
     kept = records / sealed.parent.name / RECORD
     if kept.exists():
         return None
     kept.parent.mkdir(parents=True, exist_ok=True)
-    if budget is None:
-        write_sealed(kept, read_sealed(sealed))
-    else:
-        save_record(kept, experiment, runs, budget=budget)
+    write_sealed(kept, read_sealed(sealed))
     return kept
 
 
@@ -64,16 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="notebooks by name or number; default: all")
-    parser.add_argument("--budget", type=float, help="share that a layer may lose; default: 1e-5")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
     project = Project(args.root.resolve())
     try:
         for source in project.sources(args.names):
             for sealed in finished_runs(project.runs(source)):
-                if kept := keep(sealed, project.records(source), args.budget):
+                if kept := keep(sealed, project.records(source)):
                     print(f"kept {kept.relative_to(project.root)}")
-    except (BuildError, RecordError, ValueError) as error:
+    except (BuildError, RecordError) as error:
         print(f"keep_records: {error}", file=sys.stderr)
         return 1
     size = megabytes(project.root / "records")

@@ -21,7 +21,7 @@ from cbnlib.frequencies import frequencies
 from cbnlib.loop import History
 from cbnlib.model import CNN
 from cbnlib.records.checking import Arrays, check_arrays, check_document, check_numbers, is_filter
-from cbnlib.records.compact import BUDGET, CompactLayer, compact, expand
+from cbnlib.records.compact import CompactLayer, compact, expand
 from cbnlib.records.contents import HeldOut, Provenance, Run, SpectraSnapshot, TaskFacts
 from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
 from cbnlib.records.sealed import ForeignRecordError, RecordError, read_sealed, write_sealed
@@ -33,9 +33,7 @@ _ARRAYS = re.compile(r"arrays(-[0-9]+)?\.npz")
 _LARGEST_HALF = 6e4
 
 
-def save_record(
-    folder: Path, experiment: Experiment, runs: list[Run], *, budget: float = BUDGET
-) -> None:
+def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
     """Write the runs of an experiment as one sealed folder.
 
     Weights are compacted (`records.compact`), and spectra are rounded to 16 bits, about three
@@ -45,8 +43,6 @@ def save_record(
         folder: Where it will stand; nothing may stand there.
         experiment: What was run.
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
-        budget: Share of a layer's squared norm that its compact form may leave out; the document
-            says how much it does.
 
     Raises:
         ValueError: If a number is NaN or infinite.
@@ -55,7 +51,7 @@ def save_record(
     arrays: dict[str, Tensor] = {}
     networks = []
     for i, run in enumerate(runs):
-        layers = [compact(conv, budget=budget) for conv in run.model.convs]
+        layers = [compact(conv) for conv in run.model.convs]
         shared = runs[0].history if i else None  # an ensemble has one history
         arrays |= _weights(i, run.model, layers) | _spectra(i, run)
         networks.append(
