@@ -334,7 +334,7 @@ def found_in_browser(site, words):
 @pytest.mark.parametrize("words", ["sub-sampling", "subsampling", "sub sampling", "oneword"])
 def test_the_search_page_shows_extracts_from_a_disk(rendered, words):
     try:
-        check_browser.find_browser()
+        find_browser()
     except BuildError as error:
         pytest.skip(str(error))
     found = found_in_browser(rendered.site, words)
