@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,8 +40,14 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def local_workers() -> list[psutil.Process]:
-    alive = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
-    return [p for p in alive if "LokyProcess" in str(p.cmdline())]
+    """Those alive; what ends while it is looked at is none."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if alive and "LokyProcess" in str(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -135,7 +141,8 @@ def test_local_workers_that_always_die_are_given_up(tmp_path: Path) -> None:
         while not done.wait(0.02):
             if list(tmp_path.glob("*/lock")):
                 for process in local_workers():
-                    process.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
 
     killer = threading.Thread(target=kill_all)
     killer.start()
