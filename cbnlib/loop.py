@@ -110,7 +110,7 @@ class TrainingLoop:
         self.history, self.watch, self.step = History(), _CollapseWatch(), 0
         self.sum_fit = torch.zeros((), device=objective.parameters[0].device)
         self.every = max(1, config.steps // config.records)
-        self.largest_norm = EXPLODED * max(1.0, self._norm())
+        self.largest_norm = largest_norm(self._norm())
 
     @property
     def finished(self) -> bool:
@@ -192,6 +192,11 @@ class TrainingLoop:
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
             group["lr"] = rate
         self.schedule.load_state_dict(facts["schedule"])
+
+
+def largest_norm(at_start: float) -> float:
+    """The norm above which training that began with another one counts as blown up."""
+    return EXPLODED * max(1.0, at_start)
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.optim.Optimizer:

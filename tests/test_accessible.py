@@ -4,9 +4,8 @@ import pytest
 
 from tools import check_browser
 from tools.browser import reading
-from tools.browser.chromium import find_browser, open_browser
+from tools.browser.chromium import open_browser
 from tools.pages import Page
-from tools.project import BuildError
 from tools.sphinx_ext.accessible import repair
 
 TABLE = """\
@@ -73,12 +72,8 @@ BARRIERS = {
 
 
 @pytest.fixture(scope="module")
-def problems_of(tmp_path_factory):
+def problems_of(browser_installed, tmp_path_factory):
     """A function that opens a page with some content and says what is wrong with it."""
-    try:
-        find_browser()
-    except BuildError as error:
-        pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("pages")
     (folder / "heavy.gif").write_bytes(DOT.ljust(reading.PAGE_BYTES + 1))
     page = Page(folder, folder / "page.html")

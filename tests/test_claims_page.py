@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from cbnlib.claims import Claim
-from tools.browser.chromium import find_browser, open_browser, visit
+from tools.browser.chromium import open_browser, visit
 from tools.pages import Page
-from tools.project import ROOT, BuildError
+from tools.project import ROOT
 from tools.sphinx_ext.claims_page import BOX, FORM, MARKS, css_class, remarks_of
 
 
@@ -61,11 +61,7 @@ SHOWN = """[...document.querySelectorAll('tr, .remark')]
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    try:
-        find_browser()
-    except BuildError as error:
-        pytest.skip(str(error))
+def page(browser_installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
     for name in ("claims.js", "claims.css"):
         shutil.copy(ROOT / "book" / "_static" / name, folder)

@@ -7,9 +7,8 @@ import pytest
 from pypdf import PdfReader
 
 from tools import pdf
-from tools.browser.chromium import find_browser
 from tools.pages import Page
-from tools.project import BuildError, Project
+from tools.project import Project
 from tools.toc import Entry, entries
 
 TOC = """\
@@ -54,11 +53,8 @@ def test_the_order_is_that_of_the_table_of_contents(project):
     assert entries(project) == [Entry(*one) for one in expected]
 
 
+@pytest.mark.usefixtures("browser_installed")
 def test_the_pages_become_one_document(project):
-    try:
-        find_browser()
-    except BuildError as error:
-        pytest.skip(str(error))
     caption = "parts:\n- caption: First\n  chapters:\n  - file: a\n"
     write_toc(project, f"format: jb-book\nroot: intro\n{caption}")
     (project.root / "_config.yml").write_text("title: A book\n", encoding="utf-8")

@@ -10,12 +10,12 @@ import pytest
 
 from cbnlib.claims import KEY, Claim
 from tools import check_browser, execute, render
-from tools.browser.chromium import browser_version, find_browser
+from tools.browser.chromium import browser_version
 from tools.browser.passed import Passed
 from tools.check_site import site_problems
 from tools.pages import Page, pages
 from tools.pair import write_pairs
-from tools.project import ROOT, BuildError, Project
+from tools.project import ROOT, Project
 
 HEADER = """\
 ---
@@ -331,12 +331,9 @@ def found_in_browser(site, words):
         return seen.tab.locator("#search-results li").all_inner_texts()
 
 
+@pytest.mark.usefixtures("browser_installed")
 @pytest.mark.parametrize("words", ["sub-sampling", "subsampling", "sub sampling", "oneword"])
 def test_the_search_page_shows_extracts_from_a_disk(rendered, words):
-    try:
-        find_browser()
-    except BuildError as error:
-        pytest.skip(str(error))
     found = found_in_browser(rendered.site, words)
     if words == "oneword":
         assert found == []
@@ -416,11 +413,8 @@ def test_an_executed_notebook_offered_for_download_is_caught(rendered):
         offered.write_bytes(committed)
 
 
+@pytest.mark.usefixtures("browser_installed")
 def test_the_browser_check_passes_and_fails(rendered):
-    try:
-        find_browser()
-    except BuildError as error:
-        pytest.skip(str(error))
     assert check_browser.main(["--root", str(rendered.root)]) == 0
     every = [page for page in check_browser.pages(rendered.site) if not page.is_redirect]
     passed = Passed(rendered, browser_version())

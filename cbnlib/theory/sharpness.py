@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cbnlib.checks import check_count, check_finite, check_positive
 from cbnlib.engine import Engine
-from cbnlib.loop import EXPLODED, History, TrainingDivergedError, make_optimizer
+from cbnlib.loop import History, TrainingDivergedError, largest_norm, make_optimizer
 from cbnlib.model import CNN
 from cbnlib.train_config import Loss, TrainConfig
 from cbnlib.training import fit_function, train
@@ -149,7 +149,7 @@ def sharpness_during(
         [0, 10, 20]
     """
     seen: list[tuple[int, float]] = []
-    limit = EXPLODED * max(1.0, float(model.parameter_norm().detach()))
+    limit = largest_norm(float(model.parameter_norm().detach()))
 
     def look(step: int, network: CNN) -> None:
         if step not in steps:
