@@ -142,7 +142,7 @@ _PAGE = Template("""\
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Explorer</title><style>$style</style></head>
-<body><main>
+<body>
 <div class="sliders">
 <div><label for="depth">depth L <output id="depth-says"></output></label>
 <input type="range" id="depth" min="0" max="$last_depth" value="$depth"></div>
@@ -164,7 +164,6 @@ steps since the last record. The upright line is the chosen time.</p>
 <p>From step 0 on, at the stored times (dots). The upright scale is logarithmic in one more than
 the number, so that 0 has a place.</p>
 <div class="chart" id="kept"></div>
-</main>
 <script>(() => {$vega})()</script>
 <script>const data = $data;
 const charts = $charts;
