@@ -37,6 +37,15 @@ def is_gone(pid):
     return False
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
 def test_no_kernel_outlives_the_build(tmp_path, kind):
     project = make_project(tmp_path, {"01_sleeps": notebook(cell(SLEEPS))})
