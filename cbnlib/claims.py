@@ -1,16 +1,17 @@
 """Claims: a prediction with its tolerance, what was measured, and the verdict that follows.
 
 A notebook states each claim that it tests by `claim`. The verdict is computed from the numbers and
-the tolerance, here and again when the book collects all claims on one page; nobody writes it.
+the tolerance, here and again when the book collects all claims on one page; nobody writes it. It
+counts runs: an interval that reaches into the tolerance from both sides is no run within it.
 """
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from cbnlib.checks import check_choice, check_count
+from cbnlib.checks import check_choice
 
 PAPER = {
     "C1": "CNNs show a convolution bottleneck: few frequencies and channels in the middle layers",
@@ -24,6 +25,10 @@ PAPER = {
 }
 """The paper's claims in short (Wen and Jacot, ICML 2024, abstract)."""
 
+OWN = "own"
+SUBJECTS = PAPER | {OWN: "questions of this book, which no claim of the paper answers"}
+"""What a prediction may be about."""
+
 KEY = "cbnlib-claim"
 """Where the metadata of a notebook's output hold a claim, for the book to collect."""
 
@@ -35,25 +40,21 @@ class Claim:
     """One prediction and its measurement.
 
     Raises:
-        ValueError: On construction, if the paper has no such claim, a text is missing, a number is
-            not finite, the value lies outside its interval, there is no tolerance, or it failed
-            and nothing says what was tried.
+        ValueError: On construction, if there is no such subject, a text or the values are missing,
+            a number is not finite, there is no tolerance, or it failed and nothing says what was
+            tried.
     """
 
     paper: str
-    """Which of the paper's claims it tests, `C1` to `C8`."""
+    """Which of the paper's claims it tests, `C1` to `C8`, or `own`."""
     task: str
     """What was trained, in a few words."""
     prediction: str
     """Our prediction, one sentence."""
     quantity: str
     """What the numbers are, with their unit if they have one."""
-    value: float
-    """The measured number; over seeds their median."""
-    interval: tuple[float, float]
-    """Over seeds from the smallest to the largest, or a confidence interval."""
-    seeds: int
-    """How many seeds (or runs) stand behind it."""
+    values: tuple[float, ...]
+    """The measured numbers, one per run (seed, setting or both)."""
     figure: str
     """Name of the figure that shows it, `fig-...`."""
     at_least: float | None = None
@@ -64,25 +65,27 @@ class Claim:
     """What was tried, or why; needed where the verdict is not `reproduced`."""
     added: str = ""
     """If it, or its setting, came only after looking: when, and why. Shown with any verdict."""
+    check: str = ""
+    """Why it can hardly fail, if it is a check of theory and tools and no test: it is shown, but
+    not counted."""
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("claim", self.paper, PAPER)
+        check_choice("claim", self.paper, SUBJECTS)
         for name in ("task", "prediction", "quantity", "figure"):
             if not getattr(self, name).strip():
                 raise ValueError(f"a claim needs a {name}")
-        check_count("seeds", self.seeds)
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if not self.values:
+            raise ValueError("a claim needs at least one value")
         limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
         if not limits:
             raise ValueError("a claim needs a tolerance: at_least, at_most or both")
         if len(limits) == 2 and limits[0] > limits[1]:
             raise ValueError(f"nothing is >= {limits[0]} and <= {limits[1]}")
-        numbers = (self.value, *self.interval, *limits)
+        numbers = (*self.values, *limits)
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError(f"the numbers of a claim must be finite, got {numbers}")
-        low, high = self.interval
-        if not low <= self.value <= high:
-            raise ValueError(f"the value {self.value} lies outside its interval {self.interval}")
         if self.verdict != "reproduced" and not self.tried.strip():
             raise ValueError(
                 f"{self.paper}, {self.task}: {self.verdict} ({self.quantity}: {self.measured}, "
@@ -90,21 +93,36 @@ class Claim:
             )
 
     @property
-    def verdict(self) -> Verdict:
-        """`reproduced` if the whole interval is within the tolerance, `partly` if a part of it."""
-        low, high = self.interval
+    def within(self) -> int:
+        """How many of the values are within the tolerance."""
         least = -math.inf if self.at_least is None else self.at_least
         most = math.inf if self.at_most is None else self.at_most
-        if least <= low and high <= most:
+        return sum(least <= value <= most for value in self.values)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`reproduced` if all values are within the tolerance, `partly` if some are."""
+        if self.within == len(self.values):
             return "reproduced"
-        return "not reproduced" if high < least or low > most else "partly"
+        return "partly" if self.within else "not reproduced"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a test, and no mere check."""
+        return not self.check
 
     @property
     def measured(self) -> str:
-        """The number with its interval."""
-        low, high = (_short(end) for end in self.interval)
-        value = _short(self.value)
+        """The median, with the smallest and the largest value."""
+        numbers = statistics.median(self.values), min(self.values), max(self.values)
+        value, low, high = map(_short, numbers)
         return value if low == high == value else f"{value} ({low} to {high})"
+
+    @property
+    def score(self) -> str:
+        """How many values there are, and how many of them are within the tolerance."""
+        count = len(self.values)
+        return "1 value" if count == 1 else f"{self.within} of {count} values within"
 
     @property
     def tolerance(self) -> str:
@@ -114,7 +132,7 @@ class Claim:
 
     def facts(self) -> dict[str, Any]:
         """As JSON, with the verdict."""
-        return asdict(self) | {"interval": list(self.interval), "verdict": self.verdict}
+        return asdict(self) | {"values": list(self.values), "verdict": self.verdict}
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Claim":
@@ -128,75 +146,36 @@ class Claim:
         verdict = given.pop("verdict", None)
         if given.keys() != {field.name for field in fields(cls)}:
             raise ValueError(f"these are no facts of a claim: {sorted(facts)}")
-        claim = cls(**given | {"interval": tuple(given["interval"])})
+        claim = cls(**given)
         if verdict != claim.verdict:
             raise ValueError(f"verdict {verdict!r}, but the numbers say {claim.verdict!r}")
         return claim
 
 
-def claim(  # noqa: PLR0913  # what a claim consists of, all by keyword
-    paper: str,
-    task: str,
-    *,
-    prediction: str,
-    quantity: str,
-    values: Sequence[float],
-    figure: str,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    tried: str = "",
-    added: str = "",
-) -> Claim:
+def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Claim's fields
     """State a claim in a notebook: shows the verdict there and hands it to the page of all claims.
 
     Args:
-        paper: As in `Claim`, like all that is not said here.
+        paper: As in `Claim`.
         task: What was trained.
-        prediction: One sentence.
-        quantity: What the numbers are.
-        values: One number per seed (or run): the claim's value is their median, its interval goes
-            from the smallest to the largest.
-        figure: The figure that shows it.
-        at_least: Lower end of the tolerance.
-        at_most: Upper end of the tolerance.
-        tried: What was tried, if it failed.
-        added: When and why it was added, if that was after looking.
+        about: The other fields of a `Claim`, by name.
 
     Raises:
-        ValueError: As `Claim`, or if there are no values.
+        ValueError: As `Claim`.
     """
-    numbers = [float(value) for value in values]
-    if not numbers:
-        raise ValueError("a claim needs at least one value")
-    stated = Claim(
-        paper=paper,
-        task=task,
-        prediction=prediction,
-        quantity=quantity,
-        value=statistics.median(numbers),
-        interval=(min(numbers), max(numbers)),
-        seeds=len(numbers),
-        figure=figure,
-        at_least=at_least,
-        at_most=at_most,
-        tried=tried,
-        added=added,
-    )
-    publish(stated)
-    return stated
-
-
-def publish(stated: Claim) -> None:
-    """Show a claim in a notebook and hand it to the page of all claims."""
     from IPython.display import display
 
+    stated = Claim(paper=paper, task=task, **about)
+    subject = "our own" if paper == OWN else paper
+    notes = [stated.tried, stated.added, stated.check]
     text = (
-        f"**{stated.paper}, {stated.task}: {stated.verdict}.** {stated.prediction} "
+        f"**{subject}, {task}: {stated.verdict}.** {stated.prediction} "
         f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
-        f"seeds: {stated.seeds}. {stated.tried} {stated.added}"
+        f"{stated.score}. {' '.join(filter(None, notes))}"
     ).strip()
     data = {"text/markdown": text, "text/plain": text}
-    display(data, metadata={KEY: stated.facts()}, raw=True)
+    display(data, raw=True, metadata={KEY: stated.facts()})
+    return stated
 
 
 def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
@@ -214,5 +193,5 @@ def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
 
 
 def _short(number: float) -> str:
-    """Four digits at most, no trailing zeros: 12, 0.0123, 1.5e-12."""
-    return f"{number:.0f}" if float(number).is_integer() and abs(number) < 1e6 else f"{number:.3g}"
+    """Four digits at most, no trailing zeros: 12, 0.01235, 1.5e-12."""
+    return f"{number:.0f}" if float(number).is_integer() and abs(number) < 1e6 else f"{number:.4g}"

@@ -11,25 +11,25 @@ from cbnlib.claims import KEY, Claim, claim
 TEXTS = {"prediction": "Few are kept.", "quantity": "real dimensions", "figure": "fig-kept"}
 
 
-def stated(interval, **changes):
-    low, high = interval
-    given = {"paper": "C1", "task": "bump", "value": (low + high) / 2, "interval": interval}
-    return Claim(**TEXTS | given | {"seeds": 3, "tried": "longer training"} | changes)
+def stated(values, **changes):
+    given = {"paper": "C1", "task": "bump", "values": values, "tried": "longer training"}
+    return Claim(**TEXTS | given | changes)
 
 
 @pytest.mark.parametrize(
-    ("interval", "verdict"),
+    ("values", "verdict"),
     [
         ((3, 5), "reproduced"),
         ((2, 3), "reproduced"),
         ((3, 6), "partly"),
-        ((1, 6), "partly"),
         ((6, 7), "not reproduced"),
         ((0, 1), "not reproduced"),
+        ((1, 6), "not reproduced"),
+        ((1, 2, 6), "partly"),
     ],
 )
-def test_the_verdict_is_where_the_interval_lies(interval, verdict):
-    assert stated(interval, at_least=2, at_most=5).verdict == verdict
+def test_the_verdict_is_how_many_values_are_within(values, verdict):
+    assert stated(values, at_least=2, at_most=5).verdict == verdict
 
 
 def test_one_side_is_enough():
@@ -45,15 +45,14 @@ def test_one_side_is_enough():
         ({"figure": " ", "at_most": 9}, "needs a figure"),
         ({}, "needs a tolerance"),
         ({"at_least": 3, "at_most": 2}, "nothing is >= 3 and <= 2"),
-        ({"value": math.nan, "at_most": 9}, "must be finite"),
-        ({"value": 8.0, "at_most": 9}, "outside its interval"),
+        ({"values": (3, math.nan), "at_most": 9}, "must be finite"),
+        ({"values": (), "at_most": 9}, "at least one value"),
         ({"at_most": 1, "tried": ""}, "say in `tried`"),
-        ({"at_most": 9, "seeds": 0}, "seeds must be an integer >= 1"),
     ],
 )
 def test_half_a_claim_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        stated((3, 5), **changes)
+        stated(**{"values": (3, 5)} | changes)
 
 
 def test_facts_come_back_the_same_through_json():
@@ -70,7 +69,7 @@ def test_a_typed_verdict_is_refused(verdict):
 
 def test_foreign_facts_are_refused():
     facts = stated((3, 5), at_most=5).facts()
-    without = {k: v for k, v in facts.items() if k != "value"}
+    without = {k: v for k, v in facts.items() if k != "values"}
     for foreign in (facts | {"extra": 1}, without):
         with pytest.raises(ValueError, match="no facts of a claim"):
             Claim.from_facts(foreign)
@@ -80,13 +79,22 @@ def test_a_claim_shows_the_median_over_seeds(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **more: shown.append(data | more))
     made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5, added="Came later.")
-    assert (made.value, made.interval, made.seeds) == (3, (3, 5), 3)
+    assert made.values == (3, 5, 3)
     assert shown[0]["metadata"][KEY] == made.facts()
     assert "3 (3 to 5)" in shown[0]["text/markdown"]
+    assert "3 of 3 values within" in shown[0]["text/markdown"]
     assert made.verdict == "reproduced"
     assert "Came later." in shown[0]["text/markdown"]
-    with pytest.raises(ValueError, match="at least one value"):
-        claim("C1", "bump", **TEXTS, values=[], at_most=5)
+
+
+def test_a_check_is_shown_and_not_counted(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **more: shown.append(data | more))
+    made = claim("own", "bump", **TEXTS, values=[3], at_most=5, check="It is proved.")
+    assert not made.counts
+    assert "our own, bump: reproduced" in shown[0]["text/markdown"]
+    assert "1 value. It is proved." in shown[0]["text/markdown"]
+    assert stated((3,), at_most=5).counts
 
 
 def test_the_claims_of_a_notebook_are_found_and_checked():
@@ -104,7 +112,7 @@ def test_the_claims_of_a_notebook_are_found_and_checked():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(12.0, "12"), (0.012345, "0.0123"), (1.5e-12, "1.5e-12"), (1234.5, "1.23e+03")],
+    [(12.0, "12"), (0.0123456, "0.01235"), (1.5e-12, "1.5e-12"), (12345.6, "1.235e+04")],
 )
 def test_numbers_are_short(number, text):
     assert claims._short(number) == text

@@ -67,9 +67,7 @@ CLAIM = Claim(
     task="a line",
     prediction="It rises.",
     quantity="slope",
-    value=1.5,
-    interval=(0.5, 2.0),
-    seeds=3,
+    values=(0.5, 1.5, 2.0),
     figure="fig-line",
     at_least=1.0,
     tried="another pen",
@@ -300,7 +298,7 @@ def test_the_table_of_claims_has_what_the_notebook_states(rendered):
         "1.5 (0.5 to 2)",
         "at least 1",
         "◐\xa0partly",
-        "3 values",
+        "2 of 3 values within",
         "came later",
     ):
         assert told in row.get_text()

@@ -1,7 +1,9 @@
 """A run from task to measurement, and experiments kept on disk."""
 
+import math
 import multiprocessing
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,12 @@ def test_a_run_is_measured_on_all_data() -> None:
     assert run.loss == pytest.approx(run.fit + 0.01 * run.norm)
 
 
+def test_who_leaves_half_of_the_variance_did_not_learn() -> None:
+    run = run_task(TASK, NETWORK, TRAINING, progress=False)
+    for share, learned in {0.49: True, 0.5: False, math.nan: False}.items():
+        assert replace(run, fit=share * TASK.variance).learned == learned
+
+
 def test_what_is_known_of_the_task() -> None:
     run = run_task(TASK, NETWORK, TRAINING, progress=False)
     assert (run.task.name, run.task.samples, run.task.grid) == (TASK.name, 20, (8,))
@@ -50,6 +58,8 @@ def test_a_classifier_is_measured_on_held_out_samples() -> None:
     assert (run.held_out.samples, run.held_out.accuracy) == (8, float(right.double().mean()))
     expected = evaluate(run.model, *held_out, loss="cross_entropy")
     assert run.held_out.fit == pytest.approx(expected)
+    with pytest.raises(ValueError, match="labels have no variance"):
+        _ = run.learned
     assert run_task(TASK, NETWORK, TRAINING, progress=False).held_out is None
 
 

@@ -161,6 +161,17 @@ class Run:
         r"""What training minimises: $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
         return self.fit + self.training.ridge * self.norm
 
+    @property
+    def learned(self) -> bool:
+        """Whether the fit is below half of the task's variance: the book's rule for every network.
+
+        Raises:
+            ValueError: The targets are labels, which have no variance.
+        """
+        if self.task.variance is None:
+            raise ValueError(f"{self.task.name}: labels have no variance to compare the fit with")
+        return self.fit < self.task.variance / 2
+
 
 def environment() -> dict[str, str]:
     """What produces the numbers: versions, processor, machine, threads and commit."""

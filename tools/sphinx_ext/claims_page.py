@@ -1,8 +1,8 @@
 """Sphinx extension for the page of all claims.
 
 * `{claims-table} C1` lists what the notebooks state about a claim of the paper, chapter by chapter,
-  with the verdicts; a remark that several rows share stands once, below. Without a name it counts
-  the verdicts of all claims.
+  with the verdicts; a remark that several rows share stands once, below; `own` lists what is no
+  claim of the paper. Without a name it counts the verdicts of each, but for checks.
 * `{claims-filter}` is a form that hides rows; `claims.js` shows and runs it.
 * the role `{verdicts}` says how many of a notebook's predictions were reproduced.
 """
@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.checks import check_choice
-from cbnlib.claims import PAPER, Claim, Verdict, claims_of
+from cbnlib.claims import SUBJECTS, Claim, Verdict, claims_of
 from tools.executed import FOLDER, read_executed
 from tools.sphinx_ext.markdown_table import MarkdownTable
 
@@ -40,7 +40,8 @@ class Verdicts(SphinxRole):
         """Count them in the executed copy."""
         copy = Path(self.env.srcdir) / FOLDER / f"{self.text}.ipynb"
         self.env.note_dependency(str(copy))
-        verdicts = [claim.verdict for claim in claims_of(read_executed(copy))]
+        stated = claims_of(read_executed(copy))
+        verdicts = [claim.verdict for claim in stated if claim.counts]
         counted = f"{verdicts.count('reproduced')} of {len(verdicts)}"
         return [nodes.Text(counted)], []
 
@@ -71,7 +72,7 @@ class ClaimsTable(MarkdownTable):
         stated = [found for copy in self.copies() for found in self._claims(copy)]
         if paper is None:
             return self._overview([claim for _, claim in stated])
-        check_choice("claim", paper, PAPER)
+        check_choice("claim", paper, SUBJECTS)
         found = [(stem, claim) for stem, claim in stated if claim.paper == paper]
         if not found:
             warning = f"no notebook states anything about {paper}"
@@ -110,11 +111,11 @@ class ClaimsTable(MarkdownTable):
 
     @staticmethod
     def _row(claim: Claim) -> list[str]:
-        values = f"{claim.seeds} {'value' if claim.seeds == 1 else 'values'}"
         added = f" *After looking:* {claim.added}" if claim.added else ""
+        check = f" *A check:* {claim.check}" if claim.check else ""
         return [
-            f"**{claim.task}.** {claim.prediction}{added}",
-            f"{claim.quantity}: **{claim.measured}**, {values}; predicted {claim.tolerance}. "
+            f"**{claim.task}.** {claim.prediction}{added}{check}",
+            f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
             f"{{numref}}`{claim.figure}`",
             f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict}",
         ]
@@ -127,11 +128,13 @@ class ClaimsTable(MarkdownTable):
 
     def _overview(self, stated: list[Claim]) -> list[nodes.Node]:
         rows = []
-        for paper, text in PAPER.items():
-            verdicts = [claim.verdict for claim in stated if claim.paper == paper]
+        for paper, text in SUBJECTS.items():
+            about = [claim for claim in stated if claim.paper == paper]
+            verdicts = [claim.verdict for claim in about if claim.counts]
             counts = [str(verdicts.count(verdict)) for verdict in MARKS]
+            counts.append(str(len(about) - len(verdicts)))
             rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
-        return self.table(["claim", "in short", *MARKS.values()], rows)
+        return self.table(["claim", "in short", *MARKS.values(), "checks"], rows)
 
 
 def remarks_of(claims: list[Claim]) -> list[str]:

@@ -1,7 +1,8 @@
 """Sphinx extension for pages that speak of all predictions of the book at once.
 
-* the role `{predictions}` counts them: those with a verdict (`reproduced`, `partly`,
-  `not reproduced`) or `all`; `fewest seeds` and `most seeds` are what stands behind one.
+* the role `{predictions}` counts them, those apart that are mere checks: those with a verdict
+  (`reproduced`, `partly`, `not reproduced`) or `all`; `checks`; `fewest values` and `most values`
+  are what stands behind one.
 * the role `{networks}` counts the trained networks that the notebooks list, page by page.
 * `{predictions-list} not reproduced` lists those with this verdict.
 * `{tested-in} C1` lists where a claim of the paper is tested, by which figures, how it went.
@@ -10,6 +11,7 @@
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -19,16 +21,21 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from cbnlib.claims import PAPER, Claim, claims_of
+from cbnlib.claims import PAPER, Claim, Verdict, claims_of
 from tools.executed import FOLDER, read_executed
 
+
+def count_of(verdict: Verdict) -> Callable[[list[Claim]], int]:
+    """A function that counts the predictions with a verdict, but for mere checks."""
+    return lambda stated: sum(claim.counts and claim.verdict == verdict for claim in stated)
+
+
 COUNTS: dict[str, Callable[[list[Claim]], int]] = {
-    "all": len,
-    "reproduced": lambda stated: sum(claim.verdict == "reproduced" for claim in stated),
-    "partly": lambda stated: sum(claim.verdict == "partly" for claim in stated),
-    "not reproduced": lambda stated: sum(claim.verdict == "not reproduced" for claim in stated),
-    "fewest seeds": lambda stated: min((claim.seeds for claim in stated), default=0),
-    "most seeds": lambda stated: max((claim.seeds for claim in stated), default=0),
+    "all": lambda stated: sum(claim.counts for claim in stated),
+    "checks": lambda stated: sum(not claim.counts for claim in stated),
+    **{verdict: count_of(verdict) for verdict in get_args(Verdict)},
+    "fewest values": lambda stated: min((len(claim.values) for claim in stated), default=0),
+    "most values": lambda stated: max((len(claim.values) for claim in stated), default=0),
 }
 
 
@@ -138,7 +145,9 @@ class TestedIn(MarkdownList):
         figures = ", ".join(
             f"{{numref}}`{name}`" for name in dict.fromkeys(c.figure for c in claims)
         )
-        counted = f"{COUNTS['reproduced'](claims)} of {len(claims)} predictions reproduced"
+        counted = (
+            f"{COUNTS['reproduced'](claims)} of {COUNTS['all'](claims)} predictions reproduced"
+        )
         return f"- {{doc}}`/{FOLDER}/{stem}`, {figures}: {counted}"
 
 
