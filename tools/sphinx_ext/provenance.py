@@ -93,6 +93,7 @@ class CostsTable(AboutExecutions):
     """`{costs-table}`: what to expect when the notebooks run again."""
 
     header: ClassVar = [
+        "N",
         "notebook",
         "in this build, s",
         "memory, MB",
@@ -106,7 +107,11 @@ class CostsTable(AboutExecutions):
         root = Path(self.env.srcdir).parent / "records"
         records = {stem: Records.of(root / stem) for stem in runs}
         rows = [
-            [f"{{doc}}`/{FOLDER}/{stem}`", *self._costs(run.seconds, run.memory_mb, records[stem])]
+            [
+                stem.partition("_")[0],
+                f"{{doc}}`/{FOLDER}/{stem}`",
+                *self._costs(run.seconds, run.memory_mb, records[stem]),
+            ]
             for stem, run in runs.items()
         ]
         every = Records(
@@ -115,7 +120,7 @@ class CostsTable(AboutExecutions):
         )
         seconds = sum(run.seconds for run in runs.values())
         most = max(run.memory_mb for run in runs.values())
-        return self.table(self.header, [*rows, ["**all**", *self._costs(seconds, most, every)]])
+        return self.table(self.header, [*rows, ["", "**all**", *self._costs(seconds, most, every)]])
 
     def _costs(self, seconds: float, memory_mb: float, records: Records) -> list[str]:
         minutes = f"{records.minutes:.1f}" if records.minutes else ""
