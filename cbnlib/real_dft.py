@@ -10,9 +10,8 @@ matrices, and its result has the frequency in front, as the product by a filter'
 needs it. Nothing is ever transposed. On the grids of this book that is faster than an FFT followed
 by a transposition; the cost per pixel grows like $n$ instead of $\log n$.
 
-In the plane there are two ways to the same coordinates: on small grids few calls are best
-(`_Plane`), on larger ones, from `FOLDED_FROM` pixels per axis on, few multiplications
-(`_FoldedPlane`).
+In the plane there are two ways to the same coordinates: on small grids few calls are best, on
+larger ones, from `FOLDED_FROM` pixels per axis on, few multiplications.
 """
 
 from collections.abc import Callable, Sequence
