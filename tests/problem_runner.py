@@ -1,6 +1,7 @@
-"""Solve a problem set, leave its answers out one at a time, and give typical wrong ones."""
+"""Solve a problem set, leave its answers out one at a time, and give typical other ones."""
 
 import re
+import time
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ class Played:
     """By check: what it raised while its answer was open."""
     mistaken: list[tuple[dict[str, str], list[str]]] = field(default_factory=list)
     """Each typical mistake, and what the checks of its answer raised."""
+    other: list[tuple[dict[str, str], list[str]]] = field(default_factory=list)
+    """Each right answer of another kind, and what the checks raised: they should not."""
+    seconds: float = 0.0
+    """Processor time of the cells with all solutions, without the imports of the library."""
 
 
 def facts(cell):
@@ -46,8 +51,17 @@ def answer_of(check):
 
 def mistakes_of(source):
     """The typical mistakes that are listed for a set."""
+    return _listed(source)["mistake"]
+
+
+def other_answers_of(source):
+    """The right answers of another kind that are listed for a set."""
+    return _listed(source).get("right", [])
+
+
+def _listed(source):
     listed = source.parent / "mistakes" / f"{source.stem}.toml"
-    return tomllib.loads(listed.read_text(encoding="utf-8"))["mistake"]
+    return tomllib.loads(listed.read_text(encoding="utf-8"))
 
 
 def editions(source):
@@ -61,7 +75,7 @@ def play(source):
     """Run a set from top to bottom with all solutions; try what else students do on the way."""
     solved, left_open = editions(source)
     played, names = Played(), {"__name__": "__main__"}
-    mistakes = mistakes_of(source)
+    tried = [(played.mistaken, mistakes_of(source)), (played.other, other_answers_of(source))]
     with _quiet():
         for cell, student in zip(solved, left_open, strict=True):
             if cell.cell_type != "code" or "remove-cell" in cell.metadata.get("tags", []):
@@ -71,12 +85,15 @@ def play(source):
                 checks = [c for c in solved if is_check(c) and answer_of(c) == own]
                 _execute(student.source, names, student.id)
                 played.opened |= {facts(c)["grade_id"]: _raised(c, names) for c in checks}
-                for mistake in (m for m in mistakes if m["answer"] == own):
-                    _execute(cell.source, names, cell.id)
-                    _execute(mistake["code"], names, "mistake")
-                    raised = [str(_raised(c, names)) for c in checks]
-                    played.mistaken.append((mistake, raised))
+                for kept, answers in tried:
+                    for answer in (a for a in answers if a["answer"] == own):
+                        _execute(cell.source, names, cell.id)
+                        _execute(answer["code"], names, answer["answer"])
+                        told = [_raised(c, names) for c in checks]
+                        kept.append((answer, [str(error) for error in told if error]))
+            begun = time.process_time()
             _execute(cell.source, names, cell.id)
+            played.seconds += time.process_time() - begun
     return played
 
 

@@ -12,6 +12,7 @@ from problem_runner import (
     is_answer,
     is_check,
     mistakes_of,
+    other_answers_of,
     play,
 )
 
@@ -22,6 +23,7 @@ from tools.project import BuildError, Project
 SETS = problems.problem_sets(PROJECT)
 LONGEST_CELL = 15
 LONGEST_LINE = 86
+SECONDS = 60  # what the pages promise; on the machine of the book it is a third of that
 LISTED = ("Learning goals", "Prerequisites", "Time", "Points")
 
 each_set = pytest.mark.parametrize("source", SETS, ids=lambda source: source.stem)
@@ -60,6 +62,18 @@ def test_typical_mistakes_are_named(source):
 
 
 @each_set
+def test_right_answers_of_another_kind_pass(source):
+    played = play(source)
+    assert len(played.other) == len(other_answers_of(source)), "an unknown answer is named"
+    assert [(answer["code"], told) for answer, told in played.other if told] == []
+
+
+@each_set
+def test_the_computer_takes_less_than_a_minute(source):
+    assert 0 < play(source).seconds < SECONDS
+
+
+@each_set
 def test_an_open_task_names_itself(source):
     """The task named by the error is the one whose heading stands above the check."""
     task, wrong = "", []
@@ -92,11 +106,51 @@ def test_the_students_edition_gives_nothing_away(source):
     assert hidden == []
 
 
+@each_set
+def test_hints_do_not_hold_the_answer(source):
+    """A hint may name a function of NumPy or torch; the expression is for the student to find."""
+    told = []
+    for cells in _tasks(read_source(source).cells):
+        solutions = "".join("".join(_solution_lines(cells)).split())
+        text = "\n".join(cell.source for cell in cells)
+        hints = "\n".join(re.findall(r"<details>(.+?)</details>", text, re.DOTALL))
+        spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", hints)
+        formulas = [span for span in spans if re.search(r" ([-+*/%]|//|\*\*|==) ", span)]
+        own = [span for span in formulas if not span.startswith(("np.", "torch."))]
+        told += [span for span in own if "".join(span.split()) in solutions]
+    assert told == []
+
+
+def _tasks(cells):
+    """The cells of each task, from its heading on."""
+    tasks = [[]]
+    for cell in cells:
+        tasks += [[]] if cell.source.startswith("## Task") else []
+        tasks[-1].append(cell)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("stem", "before", "unsaid"),
+    [
+        ("2_linear_cost", "## Task 2.3", r"2\s*/\s*L|\\frac2L"),
+        ("4_downsampling", "The training: three seeds", r"three pixels|3 pixels"),
+    ],
+)
+def test_what_is_to_be_found_is_not_said_before(stem, before, unsaid):
+    [source] = [source for source in SETS if source.stem == stem]
+    _, left_open = editions(source)
+    text = "\n".join(cell.source for cell in left_open)
+    assert before in text
+    assert re.findall(unsaid, text.split(before)[0]) == []
+
+
 def _solution_lines(cells):
     for cell in cells:
         if facts(cell).get("solution"):
-            region = cell.source.split("### BEGIN SOLUTION")[-1].split("### END SOLUTION")[0]
-            yield from (line.strip() for line in region.splitlines())
+            regions = r"### BEGIN SOLUTION\n(.*?)### END SOLUTION"
+            for region in re.findall(regions, cell.source, re.DOTALL) or [cell.source]:
+                yield from (line.strip() for line in region.splitlines())
 
 
 @each_set

@@ -29,6 +29,19 @@ def test_each_set_is_part_of_the_course():
     }
 
 
+def test_the_time_of_the_build_is_that_of_all_chapters_of_the_sessions():
+    sessions = PAGE.split("## Two weeks")[1].split("**Computing.**")[0]
+    named = set(re.findall(r"\{doc\}`notebooks/(\w+)`", sessions))
+    [added_up] = re.findall(r"\{runtime\}`([^`]+)`", PAGE)
+    assert named == set(added_up.split())
+
+
+def test_every_session_takes_90_minutes():
+    sessions = re.split(r"^### Session ", PAGE.split("**Computing.**")[0], flags=re.M)[1:]
+    minutes = [sum(map(int, re.findall(r"^\| (\d+) \|", text, re.M))) for text in sessions]
+    assert minutes == [90] * 4
+
+
 @pytest.fixture
 def copies(tmp_path):
     paths = [tmp_path / f"{i}.ipynb" for i in range(2)]
