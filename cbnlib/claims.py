@@ -167,7 +167,8 @@ def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Cl
 
     stated = Claim(paper=paper, task=task, **about)
     subject = "our own" if paper == OWN else paper
-    notes = [stated.tried, stated.added, stated.check]
+    check = f"A check: {stated.check}" if stated.check else ""
+    notes = [stated.tried, stated.added, check]
     text = (
         f"**{subject}, {task}: {stated.verdict}.** {stated.prediction} "
         f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "

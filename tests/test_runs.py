@@ -30,10 +30,14 @@ def test_a_run_is_measured_on_all_data() -> None:
     assert run.loss == pytest.approx(run.fit + 0.01 * run.norm)
 
 
-def test_who_leaves_half_of_the_variance_did_not_learn() -> None:
+def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn() -> None:
     run = run_task(TASK, NETWORK, TRAINING, progress=False)
+    x, shape = run.examples[0], torch.tensor([[[1.0, -1.0, 2.0, 2.0]]])  # 6 about its mean, 1
+    targets = torch.cat((shape, shape)) + 3
     for share, learned in {0.49: True, 0.5: False, math.nan: False}.items():
-        assert replace(run, fit=share * TASK.variance).learned == learned
+        seen = replace(run, fit=share * 6, examples=(x[:2], targets))
+        assert seen.learned == learned
+        assert not replace(run, fit=run.task.variance).learned
 
 
 def test_what_is_known_of_the_task() -> None:
@@ -58,7 +62,7 @@ def test_a_classifier_is_measured_on_held_out_samples() -> None:
     assert (run.held_out.samples, run.held_out.accuracy) == (8, float(right.double().mean()))
     expected = evaluate(run.model, *held_out, loss="cross_entropy")
     assert run.held_out.fit == pytest.approx(expected)
-    with pytest.raises(ValueError, match="labels have no variance"):
+    with pytest.raises(ValueError, match="no constant image among labels"):
         _ = run.learned
     assert run_task(TASK, NETWORK, TRAINING, progress=False).held_out is None
 
