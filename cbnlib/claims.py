@@ -167,8 +167,9 @@ def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Cl
 
     stated = Claim(paper=paper, task=task, **about)
     subject = "our own" if paper == OWN else paper
+    added = f"After looking: {stated.added}" if stated.added else ""
     check = f"A check: {stated.check}" if stated.check else ""
-    notes = [stated.tried, stated.added, check]
+    notes = [stated.tried, added, check]
     text = (
         f"**{subject}, {task}: {stated.verdict}.** {stated.prediction} "
         f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
@@ -194,5 +195,7 @@ def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
 
 
 def _short(number: float) -> str:
-    """Four digits at most, no trailing zeros: 12, 0.01235, 1.5e-12."""
-    return f"{number:.0f}" if float(number).is_integer() and abs(number) < 1e6 else f"{number:.4g}"
+    """Four digits and no trailing zeros, or all digits before the point: 12, 0.01235, 45678."""
+    size = abs(number)
+    whole = size < 1e6 and (size >= 1e3 or float(number).is_integer())
+    return f"{number:.0f}" if whole else f"{number:.4g}"

@@ -112,7 +112,13 @@ def test_the_claims_of_a_notebook_are_found_and_checked():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(12.0, "12"), (0.0123456, "0.01235"), (1.5e-12, "1.5e-12"), (12345.6, "1.235e+04")],
+    [
+        (12.0, "12"),
+        (0.0123456, "0.01235"),
+        (1.5e-12, "1.5e-12"),
+        (12345.6, "12346"),
+        (2.5e7, "2.5e+07"),
+    ],
 )
 def test_numbers_are_short(number, text):
     assert claims._short(number) == text
