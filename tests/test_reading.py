@@ -20,7 +20,7 @@ GLOSSARY = (BOOK / "glossary.md").read_text(encoding="utf-8")
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in BOOK.glob("*.md")}
 PAGES |= {f"notebooks/{s.stem}": s.read_text(encoding="utf-8") for s in PROJECT.sources()}
 CODE = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
-SYMBOL_ROW = re.compile(r"^\| (\$.*?) \| .* \| (\{.*?\}`[\w-]+`) \|$", re.MULTILINE)
+SYMBOL_ROW = re.compile(r"^\| (\$.*?) \| .* \| (\{.*?\}`[\w/-]+`) \|$", re.MULTILINE)
 WORDS_PER_MINUTE = 190
 
 
