@@ -76,7 +76,7 @@ def alternative_texts(notebook: Mapping[str, Any]) -> dict[str, str]:
 def facts(notebook: Mapping[str, Any]) -> str:
     """How long an executed notebook ran, and how many of its predictions were reproduced."""
     seconds = f"ran {notebook['metadata']['papermill']['duration']:.0f} s"
-    verdicts = [claim.verdict for claim in claims_of(notebook)]
+    verdicts = [claim.verdict for claim in claims_of(notebook) if claim.counts]
     if not verdicts:
         return seconds
     return f"{verdicts.count('reproduced')} of {len(verdicts)} predictions reproduced · {seconds}"
