@@ -105,3 +105,18 @@ def test_references_are_items_of_their_list(problems_of):
     references = f'<div role="list" class="citation-list">{entry}</div>'
     assert "aria-required-children" in "\n".join(problems_of(references))
     assert problems_of(repair(references)) == []
+
+
+@pytest.mark.parametrize("second", [[], ["too wide"], ["no name"]])
+def test_a_problem_counts_if_a_second_look_shows_one(monkeypatch, second):
+    looks = iter([["too wide"], second])
+    monkeypatch.setattr(check_browser, "check_page", lambda *_: check_browser.Findings(next(looks)))
+    found = check_browser.look_twice(None, None)
+    assert found.problems == second
+    assert found.notes == ([] if "too wide" in second else ["too wide (not at a second look)"])
+
+
+def test_a_page_without_problems_is_looked_at_once(monkeypatch):
+    looks = iter([[]])
+    monkeypatch.setattr(check_browser, "check_page", lambda *_: check_browser.Findings(next(looks)))
+    assert check_browser.look_twice(None, None).problems == []
