@@ -4,8 +4,9 @@ import pytest
 
 from tools import check_browser
 from tools.browser import reading
-from tools.browser.chromium import open_browser
+from tools.browser.chromium import open_browser, visit
 from tools.pages import Page
+from tools.project import ROOT
 from tools.sphinx_ext.accessible import repair
 
 TABLE = """\
@@ -105,6 +106,21 @@ def test_references_are_items_of_their_list(problems_of):
     references = f'<div role="list" class="citation-list">{entry}</div>'
     assert "aria-required-children" in "\n".join(problems_of(references))
     assert problems_of(repair(references)) == []
+
+
+@pytest.mark.usefixtures("browser_installed")
+def test_with_less_motion_a_colour_reaches_the_depth_of_a_formula_at_once(tmp_path):
+    css = (ROOT / "book" / "_static" / "accessible.css").read_text(encoding="utf-8")
+    deep = "<span>" * 40 + "<b>deep</b>" + "</span>" * 40
+    page = Page(tmp_path, tmp_path / "page.html")
+    page.path.write_text(f"<style>{css}</style><body>{deep}</body>", encoding="utf-8")
+    with open_browser() as browser, visit(browser, page) as seen:
+        colour = seen.tab.evaluate("""async () => {
+          document.body.style.color = 'rgb(0, 0, 255)';
+          await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+          return getComputedStyle(document.querySelector('b')).color;
+        }""")
+    assert colour == "rgb(0, 0, 255)"
 
 
 @pytest.mark.parametrize("second", [[], ["too wide"], ["no name"]])

@@ -6,7 +6,7 @@
 A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
 unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, or if
 axe-core finds a serious or critical barrier in it, and a second look shows so, too: on a busy
-machine a page can be caught half drawn. A page that passed and of which no byte changed
+machine a browser may give up once. A page that passed and of which no byte changed
 is not opened again, unless it is named. The browser is the system's own Chromium or Chrome;
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
