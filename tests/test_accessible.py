@@ -73,7 +73,14 @@ BARRIERS = {
 
 
 @pytest.fixture(scope="module")
-def problems_of(browser_installed, tmp_path_factory):
+def browser(browser_installed):
+    """One browser for the module: a second one cannot be opened beside it."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def problems_of(browser, tmp_path_factory):
     """A function that opens a page with some content and says what is wrong with it."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "heavy.gif").write_bytes(DOT.ljust(reading.PAGE_BYTES + 1))
@@ -83,8 +90,7 @@ def problems_of(browser_installed, tmp_path_factory):
         page.path.write_text(PAGE.format(content=content), encoding="utf-8")
         return check_browser.check_page(browser, Page(folder, page.path)).problems
 
-    with open_browser() as browser:
-        yield check
+    return check
 
 
 @pytest.fixture(scope="module")
@@ -108,31 +114,15 @@ def test_references_are_items_of_their_list(problems_of):
     assert problems_of(repair(references)) == []
 
 
-@pytest.mark.usefixtures("browser_installed")
-def test_with_less_motion_a_colour_reaches_the_depth_of_a_formula_at_once(tmp_path):
+def test_with_less_motion_a_colour_reaches_the_depth_of_a_formula_at_once(browser, tmp_path):
     css = (ROOT / "book" / "_static" / "accessible.css").read_text(encoding="utf-8")
     deep = "<span>" * 40 + "<b>deep</b>" + "</span>" * 40
     page = Page(tmp_path, tmp_path / "page.html")
     page.path.write_text(f"<style>{css}</style><body>{deep}</body>", encoding="utf-8")
-    with open_browser() as browser, visit(browser, page) as seen:
+    with visit(browser, page) as seen:
         colour = seen.tab.evaluate("""async () => {
           document.body.style.color = 'rgb(0, 0, 255)';
           await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
           return getComputedStyle(document.querySelector('b')).color;
         }""")
     assert colour == "rgb(0, 0, 255)"
-
-
-@pytest.mark.parametrize("second", [[], ["too wide"], ["no name"]])
-def test_a_problem_counts_if_a_second_look_shows_one(monkeypatch, second):
-    looks = iter([["too wide"], second])
-    monkeypatch.setattr(check_browser, "check_page", lambda *_: check_browser.Findings(next(looks)))
-    found = check_browser.look_twice(None, None)
-    assert found.problems == second
-    assert found.notes == ([] if "too wide" in second else ["too wide (not at a second look)"])
-
-
-def test_a_page_without_problems_is_looked_at_once(monkeypatch):
-    looks = iter([[]])
-    monkeypatch.setattr(check_browser, "check_page", lambda *_: check_browser.Findings(next(looks)))
-    assert check_browser.look_twice(None, None).problems == []

@@ -5,8 +5,7 @@
 
 A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
 unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, or if
-axe-core finds a serious or critical barrier in it, and a second look shows so, too: on a busy
-machine a browser may give up once. A page that passed and of which no byte changed
+axe-core finds a serious or critical barrier in it. A page that passed and of which no byte changed
 is not opened again, unless it is named. The browser is the system's own Chromium or Chrome;
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
@@ -79,20 +78,6 @@ def _check_page(browser: Browser, page: Page, pictures: Path | None) -> Findings
     )
 
 
-def look_twice(browser: Browser, page: Page, pictures: Path | None = None) -> Findings:
-    """What is wrong with a page at a second look, if there was anything at the first.
-
-    What the second does not show again is told as a note.
-    """
-    found = check_page(browser, page, pictures)
-    if not found.problems:
-        return found
-    second = check_page(browser, page)
-    gone = [problem for problem in found.problems if problem not in second.problems]
-    second.notes += [f"{problem} (not at a second look)" for problem in gone]
-    return second
-
-
 def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings:
     """What is wrong with the pages, several at a time, each worker with a browser of its own."""
     waiting: SimpleQueue[Page] = SimpleQueue()
@@ -107,7 +92,7 @@ def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings
                     page = waiting.get_nowait()
                 except Empty:
                     return
-                all_found.add(look_twice(browser, page, pictures))
+                all_found.add(check_page(browser, page, pictures))
 
     workers = min(WORKERS, os.cpu_count() or 1, max(1, len(every)))
     with ThreadPoolExecutor(workers) as pool:
