@@ -162,11 +162,11 @@ class Run:
         return self.fit + self.training.ridge * self.norm
 
     @property
-    def learned(self) -> bool:
-        """Whether the fit is below half of what a constant image leaves: the book's rule.
+    def flat_error(self) -> float:
+        """Squared error per sample of the best constant image, estimated from the `examples`.
 
         A network that says nothing of its input outputs a constant per channel, because it commutes
-        with translations. What the best such output leaves is estimated from the `examples`.
+        with translations.
 
         Raises:
             ValueError: The targets are labels.
@@ -176,7 +176,16 @@ class Run:
             raise ValueError(f"{self.task.name}: there is no constant image among labels")
         pixels = tuple(range(2, targets.ndim))
         flat = targets.mean(dim=(0, *pixels), keepdim=True)
-        return self.fit < float((targets - flat).square().sum()) / len(targets) / 2
+        return float((targets - flat).square().sum()) / len(targets)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the fit is below half of `flat_error`: the book's rule.
+
+        Raises:
+            ValueError: The targets are labels.
+        """
+        return self.fit < self.flat_error / 2
 
 
 def environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from cbnlib.checks import check_choice
 from cbnlib.claims import SUBJECTS, Claim, Verdict, claims_of
 from tools.executed import FOLDER, read_executed
 from tools.sphinx_ext.markdown_table import MarkdownTable
+from tools.sphinx_ext.predictions import COUNTS, reproduced
 
 MARKS: dict[Verdict, str] = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
 HEADER = ["task and prediction", "measured", "verdict"]
@@ -40,10 +41,7 @@ class Verdicts(SphinxRole):
         """Count them in the executed copy."""
         copy = Path(self.env.srcdir) / FOLDER / f"{self.text}.ipynb"
         self.env.note_dependency(str(copy))
-        stated = claims_of(read_executed(copy))
-        verdicts = [claim.verdict for claim in stated if claim.counts]
-        counted = f"{verdicts.count('reproduced')} of {len(verdicts)}"
-        return [nodes.Text(counted)], []
+        return [nodes.Text(reproduced(claims_of(read_executed(copy))))], []
 
 
 class ClaimsFilter(SphinxDirective):
@@ -130,9 +128,7 @@ class ClaimsTable(MarkdownTable):
         rows = []
         for paper, text in SUBJECTS.items():
             about = [claim for claim in stated if claim.paper == paper]
-            verdicts = [claim.verdict for claim in about if claim.counts]
-            counts = [str(verdicts.count(verdict)) for verdict in MARKS]
-            counts.append(str(len(about) - len(verdicts)))
+            counts = [str(COUNTS[what](about)) for what in (*MARKS, "checks")]
             rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
         return self.table(["claim", "in short", *MARKS.values(), "checks"], rows)
 

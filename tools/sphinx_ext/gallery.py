@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.claims import claims_of
 from tools.executed import FOLDER, read_executed
+from tools.sphinx_ext.predictions import COUNTS, reproduced
 
 
 class ChapterCard(SphinxDirective):
@@ -76,10 +77,10 @@ def alternative_texts(notebook: Mapping[str, Any]) -> dict[str, str]:
 def facts(notebook: Mapping[str, Any]) -> str:
     """How long an executed notebook ran, and how many of its predictions were reproduced."""
     seconds = f"ran {notebook['metadata']['papermill']['duration']:.0f} s"
-    verdicts = [claim.verdict for claim in claims_of(notebook) if claim.counts]
-    if not verdicts:
+    stated = claims_of(notebook)
+    if not COUNTS["all"](stated):
         return seconds
-    return f"{verdicts.count('reproduced')} of {len(verdicts)} predictions reproduced · {seconds}"
+    return f"{reproduced(stated)} predictions reproduced · {seconds}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

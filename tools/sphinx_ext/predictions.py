@@ -39,6 +39,11 @@ COUNTS: dict[str, Callable[[list[Claim]], int]] = {
 }
 
 
+def reproduced(stated: list[Claim]) -> str:
+    """How many predictions were reproduced, of how many, but for mere checks."""
+    return f"{COUNTS['reproduced'](stated)} of {COUNTS['all'](stated)}"
+
+
 def executed(env: BuildEnvironment) -> Iterator[tuple[str, nbformat.NotebookNode]]:
     """The stems and contents of the executed notebooks of the book."""
     for copy in sorted((Path(env.srcdir) / FOLDER).glob("*.ipynb")):
@@ -145,10 +150,9 @@ class TestedIn(MarkdownList):
         figures = ", ".join(
             f"{{numref}}`{name}`" for name in dict.fromkeys(c.figure for c in claims)
         )
-        counted = (
-            f"{COUNTS['reproduced'](claims)} of {COUNTS['all'](claims)} predictions reproduced"
+        return (
+            f"- {{doc}}`/{FOLDER}/{stem}`, {figures}: {reproduced(claims)} predictions reproduced"
         )
-        return f"- {{doc}}`/{FOLDER}/{stem}`, {figures}: {counted}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
