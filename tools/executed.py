@@ -53,7 +53,8 @@ def is_stand_in(notebook: NotebookNode) -> bool:
 def missing(env: "BuildEnvironment") -> str:
     """In Markdown: the chapters that failed, so that nothing of them counts; empty if none did."""
     stems = [stem for stem, notebook in chapters(env) if is_stand_in(notebook)]
-    return f"*Not counted, because they failed on this machine:* {links(stems)}." if stems else ""
+    told = "*Chapters that failed on this machine and are not counted:*"
+    return f"{told} {links(stems)}." if stems else ""
 
 
 def without_results(text: str, *stems: str) -> str:
