@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tools.notebook import Parameter
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
+"""Limits of the editions; the others have `SMOKE_CELL_SECONDS`."""
+
 SMOKE_CELL_SECONDS = 120
 UNKNOWN_SECONDS = 60.0
 """What a notebook is expected to take of which nothing is known."""

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import nbformat
 from nbformat import NotebookNode
 
+from cbnlib.notebook import NOT_AVAILABLE
+
 if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 FOLDER = "notebooks"
 """Where the book's source folder has them."""
-
-NOT_AVAILABLE = "not available"
-"""What stands where a chapter that failed would have a result."""
 
 QUOTED = re.compile(r"\{glue:\w*\}`(?:[^`:]*?(\w+)\.ipynb::)?[^`:]+(?::[^`]*)?`")
 """A result in Markdown, and the stem of the notebook that it is from, if that is another one."""

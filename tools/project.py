@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROFILES = ("quick", "paper", "smoke", "smoke-zeros", "smoke-diverged")
-"""Editions of the book: `quick` trains live in minutes, `paper` is full size. The others are for
-the project's own use: they run every cell in seconds, the last two on networks that failed."""
+"""Editions of the book: `quick` trains live in minutes, `paper` is full size. The others force
+extreme outcomes of training (`cbnlib.smoke`), to check that every notebook copes with them."""
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,11 +15,17 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.checks import check_choice
 from cbnlib.claims import SUBJECTS, Claim, Verdict, claims_of
-from tools.executed import NOT_AVAILABLE, chapters, is_stand_in, links, missing, read_chapter
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import chapters, is_stand_in, links, missing, read_chapter
 from tools.sphinx_ext.markdown_table import MarkdownTable
 from tools.sphinx_ext.predictions import COUNTS, reproduced
 
-MARKS: dict[Verdict, str] = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
+MARKS: dict[Verdict, str] = {
+    "reproduced": "✓",
+    "partly": "◐",
+    "not reproduced": "✗",
+    "not tested": "○",
+}
 HEADER = ["task and prediction", "measured", "verdict"]
 FORM = """\
 <form class="claims-filter" aria-label="Choose predictions" hidden>
@@ -83,8 +89,8 @@ class ClaimsTable(MarkdownTable):
         remarks = remarks_of([claim for _, claim in found])
         table = self._table(found)
         for row, claim in zip(table.findall(_is_claim), (claim for _, claim in found), strict=True):
-            if claim.verdict != "reproduced":
-                number = remarks.index(claim.tried) + 1
+            if claim.remark:
+                number = remarks.index(claim.remark) + 1
                 row[-1][-1] += [nodes.Text(", "), _link(paper, number)]
         listed = [self._remark(paper, k, text) for k, text in enumerate(remarks, start=1)]
         return [nodes.container("", table, *listed, *note, classes=["claims"])]
@@ -135,8 +141,8 @@ class ClaimsTable(MarkdownTable):
 
 
 def remarks_of(claims: list[Claim]) -> list[str]:
-    """What was tried where a prediction failed, each text once."""
-    return list(dict.fromkeys(claim.tried for claim in claims if claim.verdict != "reproduced"))
+    """What was tried where a prediction failed, or why it was not tested; each text once."""
+    return list(dict.fromkeys(claim.remark for claim in claims if claim.remark))
 
 
 def css_class(verdict: Verdict) -> str:

@@ -21,7 +21,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.claims import PAPER, Claim, Verdict, claims_of
-from tools.executed import NOT_AVAILABLE, chapters, links, missing
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import chapters, links, missing
 
 
 def count_of(verdict: Verdict) -> Callable[[list[Claim]], int]:

@@ -8,7 +8,8 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from tools.executed import NOT_AVAILABLE, is_stand_in, read_chapter
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import is_stand_in, read_chapter
 
 
 class Runtime(SphinxRole):
