@@ -76,7 +76,7 @@ def slideshow(
             not positive.
     """
     if not isinstance(description, str) or not description.strip():
-        raise ValueError(f"description must be a text, got {description!r}")
+        raise ValueError(f"a slideshow needs a description, got {description!r}")
     check_positive("dpi", dpi)
     labels, pictures, sizes = [], [], set()
     for label, figure in frames:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from model_cases import random_network
 
 from cbnlib import CNN, CircularConv, CNNConfig, TrainConfig, evaluate, frequencies, train
 from cbnlib.ensembles import train_ensemble
@@ -26,6 +25,7 @@ from cbnlib.training import fit_function
 Row = tuple[Callable[..., object], type[Exception], str]
 
 X = torch.ones(4, 1, 8)
+TARGETS = X.unsqueeze(0)
 LABELS = torch.tensor([0, 1, 2, 1])
 
 
@@ -42,7 +42,7 @@ def fit(model: Any = None, x: Any = X, y: Any = X, **config: Any) -> None:
     train(network() if model is None else model, x, y, TrainConfig(**options), progress=False)
 
 
-def together(models: Any, x: Any = X, y: Any = X.unsqueeze(0)) -> None:
+def together(models: Any, x: Any = X, y: Any = TARGETS) -> None:
     train_ensemble(models, x, y, TrainConfig(0.1, 0.1, 1), progress=False)
 
 
@@ -88,7 +88,7 @@ ROWS: dict[str, list[Row]] = {
         (
             lambda: CircularConv(1, 1, 8)(X.double()),
             ValueError,
-            "input .* float32 .* got .*float64",
+            "input .*float32 .* got .*float64",
         ),
         (lambda: CircularConv(1, 1, 8)(X.to("meta")), ValueError, "input .* cpu, got .* on meta"),
         (lambda: CircularConv(1, 1, 8)(X.numpy()), TypeError, "input must be a Tensor, got array"),
@@ -252,8 +252,16 @@ ROWS: dict[str, list[Row]] = {
     ],
     "slideshow": [
         (lambda: slideshow([], "A description"), ValueError, "need figures of one size, got none"),
-        (lambda: slideshow(figures(1), " "), ValueError, "description must be a text, got ' '"),
-        (lambda: slideshow(figures(1), None), ValueError, "description must be a text, got None"),
+        (
+            lambda: slideshow(figures(1), " "),
+            ValueError,
+            "a slideshow needs a description, got ' '",
+        ),
+        (
+            lambda: slideshow(figures(1), None),
+            ValueError,
+            "a slideshow needs a description, got None",
+        ),
         (lambda: slideshow(figures(1, 2), "x"), ValueError, r"need figures of one size, got \[\("),
         (
             lambda: slideshow(figures(1), "x", dpi=0),
