@@ -20,7 +20,7 @@ from cbnlib.experiments import Experiment
 from cbnlib.frequencies import frequencies
 from cbnlib.loop import History
 from cbnlib.model import CNN
-from cbnlib.records.checking import Arrays, check_arrays, check_document, check_numbers, is_filter
+from cbnlib.records.checking import Arrays, check_arrays, check_document, is_filter
 from cbnlib.records.compact import CompactLayer, compact, expand
 from cbnlib.records.contents import HeldOut, Provenance, Run, SpectraSnapshot, TaskFacts
 from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
@@ -45,7 +45,8 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
 
     Raises:
-        ValueError: If a number is NaN or infinite.
+        ValueError: If `load_record` would refuse it: a number is NaN or infinite, say. Nothing is
+            written then.
         FileExistsError: If there is something already.
     """
     arrays: dict[str, Tensor] = {}
@@ -83,8 +84,9 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
         "networks": networks,
     }
     plain = {name: array.detach().numpy() for name, array in arrays.items()}
-    check_numbers(plain)
-    write_sealed(folder, {DOCUMENT: json_bytes(document)} | npz_files(plain))
+    files = {DOCUMENT: json_bytes(document)} | npz_files(plain)
+    _contents(folder, files, experiment.digest())
+    write_sealed(folder, files)
 
 
 def _weights(i: int, model: CNN, layers: list[CompactLayer]) -> dict[str, Tensor]:
@@ -131,18 +133,24 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
         ForeignRecordError: If it is undamaged, but of another kind, format version or experiment.
         RecordError: If anything is damaged or does not fit together.
     """
-    files = read_sealed(folder)
+    return _contents(folder, read_sealed(folder), digest)
+
+
+def _contents(
+    folder: Path, files: Mapping[str, bytes], digest: str | None
+) -> tuple[Experiment, list[Run]]:
+    """What the files of a record say, all of it checked."""
     with _refusing(folder, DOCUMENT):
-        document = parse_json(files.pop(DOCUMENT, b""))
+        document = parse_json(files.get(DOCUMENT, b""))
     experiment = _experiment(folder, document, digest)
     with _refusing(folder, DOCUMENT):
         check_document(document, experiment)
     arrays: Arrays = {}
-    for name, data in files.items():
+    for name in sorted(files.keys() - {DOCUMENT}):
         with _refusing(folder, name):
             if not _ARRAYS.fullmatch(name):
                 raise ValueError("a record has no such file")
-            for array, values in parse_npz(data).items():
+            for array, values in parse_npz(files[name]).items():
                 if array in arrays:
                     raise ValueError(f"array {array!r} stands in two files")
                 arrays[array] = values
