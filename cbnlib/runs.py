@@ -5,17 +5,19 @@ for a record first.
 """
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from cbnlib.ensembles import train_ensemble
 from cbnlib.experiments import Experiment
-from cbnlib.loop import History
+from cbnlib.loop import History, TrainingDivergedError
 from cbnlib.model import CNN, CNNConfig
 from cbnlib.records.checkpoint import SECONDS, Checkpointer
 from cbnlib.records.contents import (
@@ -71,7 +73,7 @@ def run_task(
     start = time.monotonic()
     model = CNN(network, seed=training.seed)
     history = train(model, task.x, task.y, training, progress=progress)
-    return _measured(task, model, training, history, Provenance.now(time.monotonic() - start))
+    return _measured(_unmeasured(task, model, training, history, time.monotonic() - start), task)
 
 
 def obtain(
@@ -97,7 +99,6 @@ def obtain(
         RecordError: If a record on the way is damaged or not what its name says; it is never
             replaced silently.
         ValueError: As in `run_experiment`.
-        TrainingDivergedError: If training fails.
     """
     digest = experiment.digest()
     for folder in records:
@@ -137,7 +138,6 @@ def run_experiment(
     Raises:
         RecordError: If the folder has a damaged record, or one of another experiment.
         ValueError: If tasks, network and training do not fit together.
-        TrainingDivergedError: If training fails; see `train`.
     """
     if folder is None:
         return _train(experiment, None, data_folder, progress)
@@ -149,6 +149,8 @@ def run_experiment(
             runs = load_record(record, digest)[1]
         else:
             runs = _train(experiment, checkpoint, data_folder, progress)
+            if any(run.failure for run in runs):
+                return runs
             save_record(record, experiment, runs)
         checkpoint.remove()
     return runs
@@ -187,17 +189,26 @@ def _train_one(
     recorder = SpectraRecorder(snapshot_steps(training.steps, training.snapshots), task.x)
     if checkpoint is not None:
         checkpoint.snapshots = recorder
-    history = train(
-        model,
-        task.x,
-        task.y,
-        training,
-        checkpoint=checkpoint,
-        observe=recorder.observe,
-        progress=progress,
-    )
-    seconds = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
-    return _measured(task, model, training, history, Provenance.now(seconds), recorder)
+    try:
+        history = train(
+            model,
+            task.x,
+            task.y,
+            training,
+            checkpoint=checkpoint,
+            observe=recorder.observe,
+            progress=progress,
+        )
+        failure = ""
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+    run = _unmeasured(task, model, training, history, _spent(checkpoint, start))
+    return failed(run, failure) if failure else _measured(run, task, recorder)
+
+
+def _spent(checkpoint: Checkpointer | None, start: float) -> float:
+    """Seconds of training, over all processes that took part."""
+    return checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
 
 
 def _train_several(
@@ -213,36 +224,70 @@ def _train_several(
     for model, recorder in zip(models, recorders, strict=True):
         recorder.observe(0, model)
     y = torch.stack([task.y for task in of_member])
-    history = train_ensemble(models, x, y, training, checkpoint=checkpoint, progress=progress)
-    seconds = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
-    provenance = Provenance.now(seconds)
+    try:
+        history = train_ensemble(models, x, y, training, checkpoint=checkpoint, progress=progress)
+        failure = ""
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+    seconds = _spent(checkpoint, start)
     runs = []
     for task, model, recorder in zip(of_member, models, recorders, strict=True):
-        if training.steps:
+        run = _unmeasured(task, model, training, history, seconds)
+        lost = failure or ("" if _is_finite(model) else "the weights became NaN or infinite")
+        if training.steps and not lost:
             recorder.observe(training.steps, model)
-        runs.append(_measured(task, model, training, history, provenance, recorder))
+        runs.append(failed(run, lost) if lost else _measured(run, task, recorder))
     return runs
 
 
-def _measured(
-    task: Task,
-    model: CNN,
-    training: TrainConfig,
-    history: History,
-    provenance: Provenance,
-    recorder: SpectraRecorder | None = None,
+def _is_finite(model: CNN) -> bool:
+    return all(bool(torch.isfinite(p).all()) for p in model.parameters())
+
+
+def failed(run: Run, failure: str) -> Run:
+    """The run as one whose training failed; the weights of its network become NaN.
+
+    Args:
+        run: Before it failed.
+        failure: Why.
+    """
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.fill_(math.nan)
+    return replace(
+        run,
+        fit=math.nan,
+        norm=math.nan,
+        spectra=[],
+        activations=[],
+        held_out=None,
+        failure=failure,
+    )
+
+
+def _unmeasured(
+    task: Task, model: CNN, training: TrainConfig, history: History, seconds: float
 ) -> Run:
-    """The run of a trained network; with a recorder, its snapshots and the activations' spectra."""
     return Run(
         network=model.config,
         training=training,
         model=model,
         history=history,
+        fit=math.nan,
+        norm=math.nan,
+        task=TaskFacts.of(task),
+        provenance=Provenance.now(seconds),
+        examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
+    )
+
+
+def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> Run:
+    """The run with what its network reached; with a recorder, its snapshots and activations."""
+    model = run.model
+    return replace(
+        run,
         fit=evaluate(model, task.x, task.y, loss=task.loss),
         norm=float(model.parameter_norm().detach()),
-        task=TaskFacts.of(task),
-        provenance=provenance,
-        examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
         spectra=recorder.taken if recorder is not None else [],
         activations=activation_spectra(model, task.x[:MEASURED]) if recorder is not None else [],
         held_out=_on_held_out(model, task),

@@ -229,6 +229,8 @@ class _Work:
             return _failure(experiment, error)
         finally:
             torch.set_num_threads(threads)
+        if all(run.failure for run in runs):
+            return FailedRun(experiment.folder_name, experiment.digest(), runs[0].failure)
         return _finished(experiment, folder, runs[0].provenance.seconds, trained=True)
 
 

@@ -29,6 +29,9 @@ from tools.provenance import build_environment
 from tools.run_notebook import Job, run_in_own_process
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
+"""Limits of the editions; the others have `SMOKE_CELL_SECONDS`."""
+
+SMOKE_CELL_SECONDS = 120
 
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
@@ -74,7 +77,7 @@ def _job(
         profile=args.profile,
         parameters=parameters,
         digest=execution_digest(project, source, parameters),
-        timeout=args.timeout or CELL_SECONDS[args.profile],
+        timeout=args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS),
     )
 
 

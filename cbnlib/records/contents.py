@@ -141,6 +141,8 @@ class Run:
             over the first `MEASURED`; empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
         held_out: What a classifier reaches on the task's held-out samples; None without those.
+        failure: Why training failed, empty if it did not. Such a run has no network: its weights,
+            `fit`, `norm` and `loss` are NaN, and it has no spectra.
     """
 
     network: CNNConfig
@@ -155,6 +157,7 @@ class Run:
     spectra: list[SpectraSnapshot] = field(default_factory=list)
     activations: list[Spectrum] = field(default_factory=list)
     held_out: HeldOut | None = None
+    failure: str = ""
 
     @property
     def loss(self) -> float:

@@ -20,7 +20,12 @@ from tools.executed import FOLDER, read_executed
 from tools.sphinx_ext.markdown_table import MarkdownTable
 from tools.sphinx_ext.predictions import COUNTS, reproduced
 
-MARKS: dict[Verdict, str] = {"reproduced": "✓", "partly": "◐", "not reproduced": "✗"}
+MARKS: dict[Verdict, str] = {
+    "reproduced": "✓",
+    "partly": "◐",
+    "not reproduced": "✗",
+    "not tested": "○",
+}
 HEADER = ["task and prediction", "measured", "verdict"]
 FORM = """\
 <form class="claims-filter" aria-label="Choose predictions" hidden>
@@ -78,8 +83,8 @@ class ClaimsTable(MarkdownTable):
         remarks = remarks_of([claim for _, claim in found])
         table = self._table(found)
         for row, claim in zip(table.findall(_is_claim), (claim for _, claim in found), strict=True):
-            if claim.verdict != "reproduced":
-                number = remarks.index(claim.tried) + 1
+            if claim.remark:
+                number = remarks.index(claim.remark) + 1
                 row[-1][-1] += [nodes.Text(", "), _link(paper, number)]
         listed = [self._remark(paper, k, text) for k, text in enumerate(remarks, start=1)]
         return [nodes.container("", table, *listed, classes=["claims"])]
@@ -134,8 +139,8 @@ class ClaimsTable(MarkdownTable):
 
 
 def remarks_of(claims: list[Claim]) -> list[str]:
-    """What was tried where a prediction failed, each text once."""
-    return list(dict.fromkeys(claim.tried for claim in claims if claim.verdict != "reproduced"))
+    """What was tried where a prediction failed, or why it was not tested; each text once."""
+    return list(dict.fromkeys(claim.remark for claim in claims if claim.remark))
 
 
 def css_class(verdict: Verdict) -> str:
