@@ -1,7 +1,6 @@
 """What a record must look like, so that nothing is built from one that does not."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from cbnlib.experiments import Experiment
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN, CNNConfig
-from cbnlib.records.contents import EXAMPLES
+from cbnlib.records.contents import EXAMPLES, MARKUP
 from cbnlib.records.encoding import MAX_ARRAY
 from cbnlib.records.snapshots import snapshot_steps
 
@@ -67,11 +66,11 @@ _OPTIONAL = {"held_out", "history"}
 
 _ROUNDED = ("float16", "float32")
 
-_MARKUP = re.compile(r"[<>&\x00-\x1f\x7f]")
-"""What no text of a record that is shown on a page may hold."""
-
 MAX_WEIGHTS = 2**31
 """Bytes of all weights of a record's networks."""
+
+MAX_LAYERS = 2**16
+"""How many layers they have together."""
 
 
 def is_filter(name: str) -> bool:
@@ -132,22 +131,26 @@ def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
         if {len(column) for column in history.values()} != {len(history["step"])}:
             raise ValueError("the columns of a history differ in length")
         _check_steps("history", [0, *history["step"]], training.steps)
-        if "failure" in entry:
-            if not entry["failure"] or entry["snapshots"] or entry["layers"]:
-                raise ValueError("a network that failed without a reason, or that has spectra")
-            continue
-        layers = network.depth - (network.head == "pooling")
-        _check_steps("snapshots", [-1, *entry["snapshots"]], training.steps)
-        if not entry["snapshots"] or len(entry["layers"]) != layers:
-            raise ValueError(f"{len(entry['layers'])} layers, or no snapshot of their spectra")
-        for layer in entry["layers"]:
-            if layer["form"] not in ("factors", "dense"):
-                raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
-            if not 0 <= layer["discarded"] <= layer["norm"]:
-                raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
-        if "held_out" in entry:
-            _check_held_out(entry["held_out"], training.loss)
+        _check_network(entry, experiment)
     check_weights(network, len(networks))
+
+
+def _check_network(entry: Mapping[str, Any], experiment: Experiment) -> None:
+    if "failure" in entry:
+        if not entry["failure"] or entry["snapshots"] or entry["layers"]:
+            raise ValueError("a network that failed without a reason, or that has spectra")
+        return
+    layers = experiment.network.depth - (experiment.network.head == "pooling")
+    _check_steps("snapshots", [-1, *entry["snapshots"]], experiment.training.steps)
+    if not entry["snapshots"] or len(entry["layers"]) != layers:
+        raise ValueError(f"{len(entry['layers'])} layers, or no snapshot of their spectra")
+    for layer in entry["layers"]:
+        if layer["form"] not in ("factors", "dense"):
+            raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
+        if not 0 <= layer["discarded"] <= layer["norm"]:
+            raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
+    if "held_out" in entry:
+        _check_held_out(entry["held_out"], experiment.training.loss)
 
 
 def _check_texts(document: Mapping[str, Any]) -> None:
@@ -156,7 +159,7 @@ def _check_texts(document: Mapping[str, Any]) -> None:
     texts = [provenance["finished"], *provenance["environment"].values()]
     texts += provenance["environment"].keys()
     for text in [*texts, *(task["name"] for task in document["tasks"])]:
-        if _MARKUP.search(text):
+        if MARKUP.search(text):
             raise ValueError(f"{text!r} is no plain text: <, > and & are refused")
 
 
@@ -168,8 +171,11 @@ def check_weights(network: CNNConfig, members: int) -> None:
         members: How many there are; a checkpoint has their parameters in one array.
 
     Raises:
-        ValueError: If an array would exceed `MAX_ARRAY`, or all together `MAX_WEIGHTS`.
+        ValueError: If an array would exceed `MAX_ARRAY`, or all together `MAX_WEIGHTS`, or there
+            are more than `MAX_LAYERS` layers.
     """
+    if members * network.depth > MAX_LAYERS:
+        raise ValueError(f"{members * network.depth} layers, at most {MAX_LAYERS} fit a record")
     _check_bytes("one channel of a signal", 4 * math.prod(network.grid_of(1)))
     parameters = dict(_skeleton(network).named_parameters())
     sizes = {name: 4 * members * p.numel() for name, p in parameters.items()}
