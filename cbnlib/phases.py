@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cbnlib.model import CNN
+from cbnlib.spectra import singular_vectors
 
 
 def coefficients(signals: Tensor, omega: Sequence[int]) -> Tensor:
@@ -55,8 +56,7 @@ class Coordinate:
     @classmethod
     def leading(cls, signals: Tensor, omega: Sequence[int]) -> "Coordinate":
         """The coordinate along which given signals are largest (in mean square)."""
-        of_channels = torch.linalg.svd(coefficients(signals, omega), full_matrices=False)[2]
-        return cls(tuple(omega), of_channels[0])
+        return cls(tuple(omega), singular_vectors(coefficients(signals, omega))[2][0])
 
     def __call__(self, signals: Tensor) -> Tensor:
         """Its value for each signal: complex, shape `[samples]`."""
@@ -89,7 +89,7 @@ def coherence(z: Tensor, angle: Tensor) -> float:
     r"""How well the phase of complex numbers follows an angle, from 0 to 1.
 
     $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$: 1 if $\arg z=c-\theta$ for
-    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent.
+    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent. NaN if all $z_x$ are 0.
 
     Args:
         z: Complex, shape `[samples]`.
@@ -117,7 +117,7 @@ def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]])
     if signals.shape != donors.shape:
         raise ValueError(f"shapes differ: {tuple(signals.shape)} and {tuple(donors.shape)}")
     axes = tuple(range(2, signals.ndim))
-    swapped = torch.zeros(signals.shape[2:], dtype=torch.bool)
+    swapped = torch.zeros(signals.shape[2:], dtype=torch.bool, device=signals.device)
     for omega in omegas:
         if len(omega) != len(axes):
             raise ValueError(f"frequency {tuple(omega)} on a grid of {len(axes)} axes")

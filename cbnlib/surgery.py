@@ -17,7 +17,7 @@ from cbnlib.checks import check_count
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
-from cbnlib.spectra import Spectrum, layer_spectrum
+from cbnlib.spectra import Spectrum, layer_spectrum, singular_vectors
 
 
 def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
@@ -188,12 +188,12 @@ def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) 
     Raises:
         ValueError: As `mode_mask`.
     """
-    freqs, mask = frequencies(conv.grid), mode_mask(layer_spectrum(conv), modes)
+    freqs, spectrum = frequencies(conv.grid), layer_spectrum(conv)
     at_modes = conv.blocks().flatten(2).movedim(-1, 0)[freqs.modes]
-    vh = torch.linalg.svd(at_modes, full_matrices=False)[2]
+    vh = singular_vectors(at_modes)[2]
     x_hat = torch.fft.rfftn(signal, dim=conv.axes, norm="ortho").flatten(2)[..., freqs.modes]
     coordinates = torch.einsum("mki,bim->mkb", vh, x_hat).abs().square().sum(dim=2)
-    read = (coordinates * mask * freqs.multiplicity[freqs.modes].unsqueeze(1)).sum()
+    read = (coordinates * mode_mask(spectrum, modes) * spectrum.multiplicity.unsqueeze(1)).sum()
     return float(1 - read / signal.square().sum())
 
 
@@ -219,7 +219,7 @@ def _masks(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> dict
 def _mask_layer(conv: CircularConv, mask: Tensor) -> None:
     half, freqs = conv.blocks(), frequencies(conv.grid)
     at_modes = half.flatten(2).movedim(-1, 0)[freqs.modes]
-    u, s, vh = torch.linalg.svd(at_modes, full_matrices=False)
+    u, s, vh = singular_vectors(at_modes)
     if mask.shape != s.shape:
         raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
     left = freqs.complete((u * (s * mask).unsqueeze(1)) @ vh)

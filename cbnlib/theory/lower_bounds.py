@@ -88,7 +88,7 @@ def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tenso
         return torch.where(gains, terms, 0.0).sum(dim=-1), gains.sum(dim=-1)
     check_k(s, k)
     best = terms.sort(dim=-1, descending=True)[0][..., :k].sum(dim=-1)
-    return best, torch.full(best.shape, k)
+    return best, torch.full(best.shape, k, device=best.device)
 
 
 def rank(s: Tensor) -> Tensor:

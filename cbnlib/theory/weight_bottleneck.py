@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cbnlib.checks import check_finite, check_positive
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
-from cbnlib.spectra import layer_spectrum
+from cbnlib.spectra import layer_spectrum, singular_vectors
 from cbnlib.theory.jacobian import jacobian
 from cbnlib.theory.lower_bounds import check_k
 
@@ -45,8 +45,7 @@ def operator_values(layer: Layer) -> Tensor:
         return layer_spectrum(layer).operator_values()
     if not isinstance(layer, nn.Linear):
         raise TypeError(f"layer must be a CircularConv or nn.Linear, got {type(layer).__name__}")
-    values: Tensor = torch.linalg.svdvals(check_finite("weight", layer.weight))
-    return values
+    return singular_vectors(layer.weight)[1]
 
 
 def mode_distance(sigma: Tensor, k: int) -> Tensor:
@@ -216,7 +215,7 @@ def compressions(model: CNN, x: Tensor, k: int) -> Tensor:
         >>> compressions(model, torch.zeros(1, 1, 6), k=2).shape
         torch.Size([1, 4, 2])
     """
-    _, s, right = torch.linalg.svd(jacobian(model, x), full_matrices=False)
+    _, s, right = singular_vectors(jacobian(model, x))
     check_k(s, k)
     outputs = model.pre_activations(x)
     basis = right[:, :k].unflatten(2, x.shape[1:])  # orthonormal, shape [B, k, c_in, *grid]
