@@ -26,6 +26,7 @@ from itertools import pairwise
 
 import torch
 
+from cbnlib.checks import check_positive
 from cbnlib.spectra import Spectrum
 
 GONE, PASSED = 0.25, 1.0
@@ -100,7 +101,11 @@ def kept_modes(spectrum: Spectrum, threshold: float) -> tuple[KeptMode, ...]:
 
     Frequencies are integer vectors, so layers on different grids can be compared; a coarse grid's
     Nyquist frequency, with multiplicity 1, is another mode than the pair of the finer grid.
+
+    Raises:
+        ValueError: If the threshold is negative or NaN.
     """
+    check_positive("threshold", threshold, zero=True)
     directions = (spectrum.values > threshold).sum(dim=1)
     rows = directions.nonzero().squeeze(1).tolist()
     omega, multiplicity = spectrum.omega.tolist(), spectrum.multiplicity.tolist()

@@ -63,10 +63,11 @@ class Spectrum:
         """Check the values, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
         modes = len(frequencies(self.grid).modes)
-        if self.values.ndim != 2 or len(self.values) != modes:
+        values = self.values
+        if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
             raise ValueError(
-                f"values on the grid {self.grid} must have shape [{modes}, directions], one row "
-                f"per mode; got {tuple(self.values.shape)}"
+                f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
+                f"row per mode; got {values.dtype} of shape {tuple(values.shape)}"
             )
         check_finite("singular values", self.values)
 
@@ -161,8 +162,14 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
         grid: Pixels per axis.
 
     Raises:
-        ValueError: If a block holds NaN or infinity.
+        ValueError: If the shape does not fit the grid, or a block holds NaN or infinity.
     """
+    grid = check_grid(grid)
+    if blocks.ndim < 3 or blocks.shape[2:] != frequencies(grid).half_grid:
+        raise ValueError(
+            f"blocks on the grid {grid} must have shape [c_out, c_in, *half_grid] with half_grid "
+            f"{frequencies(grid).half_grid}, got {tuple(blocks.shape)}"
+        )
     return Spectrum(grid, _values_of_halves(blocks.unsqueeze(0), grid)[0])
 
 
@@ -223,7 +230,8 @@ def layer_spectra(
             another one.
     """
     for number, layer in enumerate(layers, start=1):
-        _check_weight(f"weight of layer {number}", layer.weight, dtype)
+        which = f" of layer {number}" if len(layers) > 1 else ""
+        _check_weight(f"weight{which}", layer.weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid

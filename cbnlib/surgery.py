@@ -43,7 +43,7 @@ def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
     for mode in modes:
         if mode.omega not in rows:
             raise ValueError(f"no mode {mode.omega} on the grid {spectrum.grid}")
-        if mode.directions > mask.shape[1]:
+        if not 0 <= mode.directions <= mask.shape[1]:
             raise ValueError(f"mode {mode} of a layer with {mask.shape[1]} directions")
         mask[rows[mode.omega], : mode.directions] = True
     return mask
@@ -88,8 +88,9 @@ def random_mask(
         The mask of those drawn.
 
     Raises:
-        ValueError: If the candidates have fewer real dimensions than wanted.
+        ValueError: If the number is no integer >= 0, or the candidates have fewer real dimensions.
     """
+    check_count("real_dimensions", real_dimensions, minimum=0)
     rows = candidates.nonzero()
     available = int(multiplicity[rows[:, 0]].sum())
     if available < real_dimensions:
@@ -179,11 +180,12 @@ def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) 
 
     With $V_\omega$ the right singular vectors of $\hat W(\omega)$ that the modes keep, it is
     $1-\sum_\omega\lVert V_\omega^*\hat x(\omega)\rVert^2/\lVert x\rVert^2$, over all of $\hat G$.
+    NaN for the signal 0.
 
     Args:
         conv: The layer.
         modes: What is kept, as in `mode_mask`.
-        signal: What it receives, shape `[batch, c_in, *grid]`; not all of it 0.
+        signal: What it receives, shape `[batch, c_in, *grid]`.
 
     Raises:
         ValueError: As `mode_mask`.

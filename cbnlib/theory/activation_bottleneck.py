@@ -67,7 +67,7 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
     """
     check_finite("x", x)
     layers, (inputs, outputs) = layers_of(model), model.activations(x)
-    ks = [k] * len(layers) if isinstance(k, int) else list(k)
+    ks = list(k) if isinstance(k, Sequence) else [k] * len(layers)
     if len(ks) != len(layers):
         raise ValueError(f"k must be one number or {len(layers)}, one per layer; got {len(ks)}")
     energy, bound = [], []
@@ -86,9 +86,9 @@ def _cut(number: int, layer: Layer, k: int) -> tuple[float, float]:
     sigma = operator_values(layer)
     nonzero = int(rank(sigma))
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= nonzero:
+        allowed = f"an integer in 1..{nonzero}" if nonzero else "left open, there is none"
         raise ValueError(
-            f"layer {number}: k must be an integer in 1..{nonzero} (its non-zero singular "
-            f"values), got {k!r}"
+            f"layer {number}: k must be {allowed} (its non-zero singular values), got {k!r}"
         )
     last, after = float(sigma[k - 1]), float(sigma[k]) if k < len(sigma) else 0.0
     if last - after <= torch.finfo(sigma.dtype).eps ** 0.5 * float(sigma[0]):

@@ -86,7 +86,8 @@ def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
         The spectrum of $J$ on the network's grid; `operator_values()` are its $s_i$.
 
     Raises:
-        ValueError: If the network is not equivariant, or a pre-activation is exactly 0.
+        ValueError: If the network is not equivariant, the level does not fit or is not finite, or a
+            pre-activation is exactly 0.
 
     Source: statement S2 of the book.
 
@@ -100,7 +101,13 @@ def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
     if config.head != "equivariant" or config.coarse is not None:
         raise ValueError("only a network with the equivariant head and no coarse stage will do")
     first = model.convs[0]
-    values = torch.as_tensor(level).to(first.weight).expand(config.c_in)
+    values = torch.as_tensor(level).to(first.weight)
+    if values.shape not in ((), (config.c_in,)):
+        raise ValueError(
+            f"level must be one number or {config.c_in}, one per channel; got shape "
+            f"{tuple(values.shape)}"
+        )
+    values = check_finite("level", values).expand(config.c_in)
     x = values.reshape(1, -1, *(1 for _ in first.grid)).expand(1, -1, *first.grid)
     pre_activations = model.pre_activations(x)
     check_no_kink(model, pre_activations)

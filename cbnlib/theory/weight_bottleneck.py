@@ -64,7 +64,7 @@ def mode_distance(sigma: Tensor, k: int) -> Tensor:
         A scalar.
 
     Raises:
-        ValueError: If `k` is out of range.
+        ValueError: If `k` is out of range, or `sigma` has another shape or holds NaN.
 
     Source: statement S4 of the book.
 
@@ -72,8 +72,11 @@ def mode_distance(sigma: Tensor, k: int) -> Tensor:
         >>> mode_distance(torch.tensor([1.5, 1.0, 0.5]), k=2)
         tensor(0.5000)
     """
+    if sigma.ndim != 1:
+        raise ValueError(f"singular values must have shape [r], got {tuple(sigma.shape)}")
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(sigma):
         raise ValueError(f"k must be an integer in 1..{len(sigma)}, got {k!r}")
+    check_finite("singular values", sigma)
     ordered = sigma.sort(descending=True)[0]
     return (ordered[:k] - 1).square().sum() + ordered[k:].square().sum()
 
@@ -164,7 +167,7 @@ def weight_bottleneck(model: CNN, s: Tensor, k: int) -> WeightBottleneck:
     """
     if s.ndim != 1:
         raise ValueError(f"s must hold the values at one x, shape [r], got {tuple(s.shape)}")
-    check_k(check_finite("singular values", s), k)
+    check_k(s, k)
     layers = layers_of(model)
     top = s.sort(descending=True)[0][:k]
     excess = model.parameter_norm() - len(layers) * k - 2 * top.log().sum()
