@@ -202,7 +202,7 @@ def filter_spectrum(
     window = tuple(w.shape[2:])
     if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
         raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
-    w = w.detach().to(_check_weight("filter", w, dtype))
+    w = w.detach().to(check_weight("filter", w, dtype))
     if math.prod(window) > _DIRECT_TAPS:
         return spectrum_of_blocks(_transform(w, axes), axes)
     phases = _phases(window, axes).to(w)
@@ -231,7 +231,7 @@ def layer_spectra(
     """
     for number, layer in enumerate(layers, start=1):
         which = f" of layer {number}" if len(layers) > 1 else ""
-        _check_weight(f"weight{which}", layer.weight, dtype)
+        check_weight(f"weight{which}", layer.weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -363,8 +363,18 @@ def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
     return _singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
 
 
-def _check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the precision to compute in, if the weights are real numbers that are there."""
+def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the precision to compute in, if a weight can be computed with.
+
+    Args:
+        name: What the error calls the weight.
+        w: The weight.
+        dtype: The precision asked for; None for the weight's own.
+
+    Raises:
+        ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
+            is neither `torch.float32` nor `torch.float64`.
+    """
     if w.is_meta:
         raise ValueError(f"{name}: it is on the meta device, so it holds no numbers")
     precision = dtype or w.dtype

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cbnlib.checks import check_grid
 from cbnlib.layers import CircularConv
-from cbnlib.spectra import Spectrum, filter_spectrum, layer_spectrum
+from cbnlib.spectra import Spectrum, check_weight, filter_spectrum, layer_spectrum
 
 _READABLE = (nn.Conv1d, nn.Conv2d, CircularConv)
 _CONVOLUTIONS = (
@@ -71,6 +71,7 @@ def conv_spectrum(
         return layer_spectrum(conv, dtype=dtype)
     with _evaluating(conv):
         weight = conv.weight  # a parametrisation computes it, and may change its state in training
+    check_weight("weight", weight, dtype)
     spans = [(k - 1) * d + 1 for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
     bound = conv.padding_mode == "zeros" and max(spans) > 1
     if bound:
