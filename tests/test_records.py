@@ -704,10 +704,7 @@ def test_weight_spectra_of_every_kind_of_run(record: Path) -> None:
     without = replace(live, spectra=live.spectra[:-1])
     for ours, theirs in zip(without.weight_spectra, weight_spectra(live.model), strict=True):
         assert torch.equal(ours.values, theirs.values)
-    lost = failed(load_record(record)[1][0], "it failed").weight_spectra
-    for ours, theirs in zip(lost, live.weight_spectra, strict=True):
-        assert (ours.grid, ours.values.shape) == (theirs.grid, theirs.values.shape)
-        assert ours.values.isnan().all()
+    assert failed(load_record(record)[1][0], "it failed").weight_spectra == []
 
 
 WILD = TrainConfig(0.0, 1e9, 9, optimizer="sgd", seed=3)
