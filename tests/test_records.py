@@ -723,7 +723,12 @@ def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> No
         assert run.history.step == original.history.step
         assert run.task == original.task
         assert torch.equal(run.examples[0], original.examples[0])
-        for nothing in (run.fit, run.norm, run.loss, *(p.detach().sum() for p in run.model.parameters())):
+        for nothing in (
+            run.fit,
+            run.norm,
+            run.loss,
+            *(p.detach().sum() for p in run.model.parameters()),
+        ):
             assert math.isnan(nothing)
         assert (run.spectra, run.activations, run.held_out) == ([], [], None)
     save_record(tmp_path / "again", wild, kept)
