@@ -248,7 +248,8 @@ def test_an_experiment_is_found_under_another_label(tmp_path: Path, trainings: l
 
 
 WINDOWS = """
-import os, sys
+import os, shutil, sys
+shutil._use_fd_functions = False  # as there
 import torch, tqdm, joblib  # what they need of the system is theirs
 sys.modules |= dict.fromkeys(["fcntl", "resource", "pwd", "grp", "termios"])
 for name in ("register_at_fork", "O_NOFOLLOW", "O_NONBLOCK", "fork"):
@@ -259,8 +260,7 @@ def no_folders(path, flags, *more, **options):
         raise PermissionError(path)
     return open_file(path, flags, *more, **options)
 os.open = no_folders
-from pathlib import Path, PosixPath
-import pathlib
+from pathlib import Path
 class Locks:
     def __init__(self, path): self.path = path
     def __enter__(self): Path(self.path).touch()
