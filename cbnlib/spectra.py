@@ -354,6 +354,9 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
+    if not updated.isfinite().all():  # underflow, as in `_values`
+        check_finite("activations", activations)
+        updated = torch.linalg.qr(_without_dust(rows), mode="r").R
     return updated
 
 
@@ -563,4 +566,5 @@ def _start_worker() -> None:
     torch.set_grad_enabled(False)  # is on in every new thread
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
