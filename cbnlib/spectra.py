@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_grid, check_positive
+from cbnlib.checks import (
+    PRECISIONS,
+    check_count,
+    check_finite,
+    check_grid,
+    check_positive,
+    check_type,
+)
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
@@ -63,7 +70,7 @@ class Spectrum:
         """Check the values, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
         modes = len(frequencies(self.grid).modes)
-        values = self.values
+        values = check_type("values", self.values, Tensor)
         if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
             raise ValueError(
                 f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
@@ -231,7 +238,7 @@ def layer_spectra(
     """
     for number, layer in enumerate(layers, start=1):
         which = f" of layer {number}" if len(layers) > 1 else ""
-        check_weight(f"weight{which}", layer.weight, dtype)
+        check_weight(f"weight{which}", check_type("layer", layer, CircularConv).weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -284,7 +291,7 @@ def middle_half(depth: int) -> slice:
 
 def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
-    return layer_spectra(model.convs, dtype=dtype)
+    return layer_spectra(check_type("model", model, CNN).convs, dtype=dtype)
 
 
 def weight_spectra_over_time(
@@ -378,10 +385,8 @@ def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype
         ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
             is neither `torch.float32` nor `torch.float64`.
     """
-    if w.is_meta:
-        raise ValueError(f"{name}: it is on the meta device, so it holds no numbers")
     precision = dtype or w.dtype
-    if precision not in (torch.float32, torch.float64) or w.is_complex():
+    if precision not in PRECISIONS or w.is_complex():
         raise ValueError(
             f"{name}: the precision must be torch.float32 or torch.float64, got {precision} for a "
             f"weight of {w.dtype}; for a real weight, choose it by `dtype`"
