@@ -236,6 +236,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 1200, smoke: 120")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    parser.add_argument("--build", type=Path, help="in place of _build, for what is made")
     return parser.parse_args(argv)
 
 
@@ -243,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     args = parse(argv)
     try:
-        return build(Project(args.root.resolve()), args)
+        return build(Project(args.root.resolve(), args.build and args.build.resolve()), args)
     except BuildError as error:
         print(f"execute: {error}", file=sys.stderr)
         return 2

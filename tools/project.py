@@ -21,6 +21,8 @@ class Project:
     """The folders of a repository with root `root`."""
 
     root: Path = ROOT
+    build_folder: Path | None = None
+    """Where everything goes that can be made again; None for `_build` in the root."""
 
     @property
     def notebooks(self) -> Path:
@@ -60,7 +62,7 @@ class Project:
     @property
     def build(self) -> Path:
         """Everything that can be made again."""
-        return self.root / "_build"
+        return self.build_folder or self.root / "_build"
 
     @property
     def site(self) -> Path:
@@ -96,6 +98,11 @@ class Project:
     def measured_durations(self) -> Path:
         """The same, of executions in this folder."""
         return self.build / "durations.json"
+
+    @property
+    def stability(self) -> Path:
+        """The verdicts of many builds (`tools.stability`)."""
+        return self.root / "records" / "stability"
 
     def records(self, source: Path) -> Path:
         """The committed results of long runs that a notebook draws."""

@@ -15,12 +15,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
 from tools.project import PROFILES, ROOT, BuildError, Project, files_in
+
+if TYPE_CHECKING:
+    from tools.stability import Key
 
 JUPYTER_BOOK = ["build", "book", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
@@ -57,6 +61,7 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
 
     Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
     """
+    from tools import stability
     from tools.thumbnails import thumbnail
 
     for folder in (project.staged, project.staged_problems, project.figures):
@@ -64,11 +69,34 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
         folder.mkdir(parents=True)
     for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, project.staged_problems)
+    changing = stability.changing(stability.records(project))
     for copy in copies:
         shutil.copy2(copy, project.staged)
+        mark_unstable(project.staged / copy.name, changing)
         for name, picture in named_figures(copy):
             (project.figures / f"{name}.png").write_bytes(picture)
             (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
+
+
+def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
+    """Mark the predictions whose verdict is not the same in all builds, in a staged notebook.
+
+    The builds are of the quick edition, so those of another one stay as they are.
+    """
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
+    if notebook["metadata"]["companion"]["profile"] != "quick":
+        return
+    from cbnlib.claims import KEY, Claim
+    from tools.stability import keyed
+
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    stated = [output for output in outputs if KEY in output.get("metadata", {})]
+    facts = [output["metadata"][KEY] for output in stated]
+    for output, (key, _) in zip(stated, keyed(copy.stem, facts), strict=True):
+        if key in changing:
+            claim = Claim.from_facts(output["metadata"][KEY] | {"unstable": True})
+            output["metadata"][KEY], output["data"] = claim.facts(), claim.shown()
+    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
@@ -86,6 +114,7 @@ def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
     files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
     files += files_in(project.notebooks, "*.*")
     files += files_in(project.students, "*.ipynb")
+    files += files_in(project.stability, "*.json")
     files += files_in(project.root / "tools", "**/*.py")
     files += files_in(project.root / "cbnlib", "**/*.py")  # its docstrings are the reference
     files += (path for path in files_in(project.book) if not made.intersection(path.parents))

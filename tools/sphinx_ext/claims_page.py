@@ -122,7 +122,7 @@ class ClaimsTable(MarkdownTable):
             f"**{claim.task}.** {claim.prediction}{added}{check}",
             f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
             f"{{numref}}`{claim.figure}`",
-            f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict}",
+            f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}",
         ]
 
     def _remark(self, paper: str, number: int, text: str) -> nodes.Node:
