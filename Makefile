@@ -12,7 +12,7 @@ SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
 MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
-.PHONY: help install book notebook mnist-folder test lint records bench pair problems course check-browser clean
+.PHONY: help install book notebook mnist-folder test lint records stability bench pair problems course check-browser clean
 .PHONY: figures check-figures check-links pdf
 
 # No pip: the environment is half made (python3-venv was missing), or its Python is gone.
@@ -34,6 +34,7 @@ help:
 	@echo "make test           formatting, types, spelling, notebook pairs, tests and doctests"
 	@echo "make lint           the quick part of make test: all but the tests"
 	@echo "make records        keep the finished full-size runs of make book PROFILE=paper in records/"
+	@echo "make stability      build the quick edition with 5 seeds and 3 ways of rounding, keep the verdicts"
 	@echo "make bench          measure speed and memory against the peers, write records/90_performance"
 	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
 	@echo "make problems       write problems/student/*.ipynb from problems/*.md, without solutions"
@@ -58,7 +59,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $@
 
 book: $(STAMP) mnist-folder
-	$(EXECUTE)
+	$(EXECUTE) || test $$? -eq 1 # a chapter that failed says so on its page
 	$(BIN)/python -m tools.render --profile "$(PROFILE)"
 
 notebook: $(STAMP) mnist-folder
@@ -81,6 +82,9 @@ lint: $(STAMP)
 
 records: $(STAMP)
 	$(BIN)/python -m tools.keep_records $(N)
+
+stability: $(STAMP)
+	$(BIN)/python -m tools.stability $(N)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

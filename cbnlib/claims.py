@@ -3,6 +3,9 @@
 A notebook states each claim that it tests by `claim`. The verdict is computed from the numbers and
 the tolerance, here and again when the book collects all claims on one page; nobody writes it. It
 counts runs: an interval that reaches into the tolerance from both sides is no run within it.
+
+No outcome of training raises an error. A run that gives no number (it diverged, it kept no mode)
+counts as missing. A prediction for which no run gives a number is `not tested`.
 """
 
 import math
@@ -11,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from cbnlib.checks import check_choice
+from cbnlib.checks import check_choice, check_count
 
 PAPER = {
     "C1": "CNNs show a convolution bottleneck: few frequencies and channels in the middle layers",
@@ -32,7 +35,7 @@ SUBJECTS = PAPER | {OWN: "questions of this book, which no claim of the paper an
 KEY = "cbnlib-claim"
 """Where the metadata of a notebook's output hold a claim, for the book to collect."""
 
-Verdict = Literal["reproduced", "partly", "not reproduced"]
+Verdict = Literal["reproduced", "partly", "not reproduced", "not tested"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,8 @@ class Claim:
     """One prediction and its measurement.
 
     Raises:
-        ValueError: On construction, if there is no such subject, a text or the values are missing,
-            a number is not finite, there is no tolerance, or it failed and nothing says what was
-            tried.
+        ValueError: On construction, if there is no such subject, a text is missing, or the
+            tolerance is missing, empty or not finite.
     """
 
     paper: str
@@ -54,7 +56,8 @@ class Claim:
     quantity: str
     """What the numbers are, with their unit if they have one."""
     values: tuple[float, ...]
-    """The measured numbers, one per run (seed, setting or both)."""
+    """The measured numbers, one per run (seed, setting or both); those that are not finite are
+    left out on construction and counted in `missing`."""
     figure: str
     """Name of the figure that shows it, `fig-...`."""
     at_least: float | None = None
@@ -62,12 +65,19 @@ class Claim:
     at_most: float | None = None
     """Tolerance: the quantity is not above this."""
     tried: str = ""
-    """What was tried, or why; needed where the verdict is not `reproduced`."""
+    """What was tried, or why it fails; shown unless the verdict is `reproduced`."""
     added: str = ""
     """If it, or its setting, came only after looking: when, and why. Shown with any verdict."""
     check: str = ""
     """Why it can hardly fail, if it is a check of theory and tools and no test: it is shown, but
     not counted."""
+    untested: str = "No run gave a number."
+    """Why there may be no value; shown if the verdict is `not tested`."""
+    missing: int = 0
+    """How many runs gave no number."""
+    unstable: bool = False
+    """Whether other builds of the same edition gave another verdict; the rendering of the book
+    knows and sets this."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -75,22 +85,18 @@ class Claim:
         for name in ("task", "prediction", "quantity", "figure"):
             if not getattr(self, name).strip():
                 raise ValueError(f"a claim needs a {name}")
-        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        if not self.values:
-            raise ValueError("a claim needs at least one value")
+        values = tuple(float(value) for value in self.values)
+        finite = tuple(value for value in values if math.isfinite(value))
+        object.__setattr__(self, "values", finite)
+        missing = check_count("missing", self.missing, minimum=0) + len(values) - len(finite)
+        object.__setattr__(self, "missing", missing)
         limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
         if not limits:
             raise ValueError("a claim needs a tolerance: at_least, at_most or both")
+        if not all(math.isfinite(limit) for limit in limits):
+            raise ValueError(f"the tolerance of a claim must be finite, got {limits}")
         if len(limits) == 2 and limits[0] > limits[1]:
             raise ValueError(f"nothing is >= {limits[0]} and <= {limits[1]}")
-        numbers = (*self.values, *limits)
-        if not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"the numbers of a claim must be finite, got {numbers}")
-        if self.verdict != "reproduced" and not self.tried.strip():
-            raise ValueError(
-                f"{self.paper}, {self.task}: {self.verdict} ({self.quantity}: {self.measured}, "
-                f"predicted {self.tolerance}); say in `tried` what was tried, or why"
-            )
 
     @property
     def within(self) -> int:
@@ -101,10 +107,20 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """`reproduced` if all values are within the tolerance, `partly` if some are."""
+        """`reproduced` if all values are within the tolerance, `partly` if some are.
+
+        Without any value it is `not tested`.
+        """
+        if not self.values:
+            return "not tested"
         if self.within == len(self.values):
             return "reproduced"
         return "partly" if self.within else "not reproduced"
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words, with the mark of one that is not the same in all builds."""
+        return f"{self.verdict} (depends on the run)" if self.unstable else self.verdict
 
     @property
     def counts(self) -> bool:
@@ -113,22 +129,44 @@ class Claim:
 
     @property
     def measured(self) -> str:
-        """The median, with the smallest and the largest value."""
+        """The median, with the smallest and the largest value; `nothing` if there is none."""
+        if not self.values:
+            return "nothing"
         numbers = statistics.median(self.values), min(self.values), max(self.values)
         value, low, high = map(_short, numbers)
         return value if low == high == value else f"{value} ({low} to {high})"
 
     @property
     def score(self) -> str:
-        """How many values there are, and how many of them are within the tolerance."""
+        """How many values there are, how many are within the tolerance, how many are missing."""
         count = len(self.values)
-        return "1 value" if count == 1 else f"{self.within} of {count} values within"
+        text = "1 value" if count == 1 else f"{self.within} of {count} values within"
+        return f"{text}, {self.missing} missing" if self.missing else text
+
+    @property
+    def remark(self) -> str:
+        """What a reader needs beside the verdict: why it was not tested, or what was tried."""
+        if self.verdict == "not tested":
+            return self.untested
+        return self.tried if self.verdict != "reproduced" else ""
 
     @property
     def tolerance(self) -> str:
         """The tolerance in words."""
         ends = (("at least", self.at_least), ("at most", self.at_most))
         return " and ".join(f"{word} {_short(end)}" for word, end in ends if end is not None)
+
+    def shown(self) -> dict[str, str]:
+        """What a notebook's page shows, by MIME type."""
+        subject = "our own" if self.paper == OWN else self.paper
+        added = f"After looking: {self.added}" if self.added else ""
+        check = f"A check: {self.check}" if self.check else ""
+        text = (
+            f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
+            f"Measured, {self.quantity}: {self.measured}; predicted {self.tolerance}; "
+            f"{self.score}. {' '.join(filter(None, [self.remark, added, check]))}"
+        ).strip()
+        return {"text/markdown": text, "text/plain": text}
 
     def facts(self) -> dict[str, Any]:
         """As JSON, with the verdict."""
@@ -166,17 +204,7 @@ def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Cl
     from IPython.display import display
 
     stated = Claim(paper=paper, task=task, **about)
-    subject = "our own" if paper == OWN else paper
-    added = f"After looking: {stated.added}" if stated.added else ""
-    check = f"A check: {stated.check}" if stated.check else ""
-    notes = [stated.tried, added, check]
-    text = (
-        f"**{subject}, {task}: {stated.verdict}.** {stated.prediction} "
-        f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
-        f"{stated.score}. {' '.join(filter(None, notes))}"
-    ).strip()
-    data = {"text/markdown": text, "text/plain": text}
-    display(data, raw=True, metadata={KEY: stated.facts()})
+    display(stated.shown(), raw=True, metadata={KEY: stated.facts()})
     return stated
 
 

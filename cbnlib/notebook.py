@@ -1,9 +1,10 @@
 """What every notebook of the book needs around its experiment."""
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,28 @@ from cbnlib.checks import check_choice
 from cbnlib.experiments import Experiment
 from cbnlib.records.contents import Provenance
 from cbnlib.runs import Run, obtain, run_experiment
+from cbnlib.smoke import smoke_runs
 
-__all__ = ["Profile", "check_profile", "glue", "origins", "runs_of", "start"]
+__all__ = [
+    "Profile",
+    "best",
+    "check_profile",
+    "glue",
+    "least",
+    "most",
+    "origins",
+    "runs_of",
+    "spread",
+    "start",
+    "typical",
+]
 
-Profile = Literal["quick", "paper"]
+Profile = Literal["quick", "paper", "smoke", "smoke-zeros", "smoke-diverged"]
+"""Size of the book: `quick` trains in minutes, `paper` is full size. The others are for the
+project's own use (`cbnlib.smoke`): notebooks must cope with what such training leaves."""
+
+NOT_AVAILABLE = "not available"
+"""What stands for a number that training did not give."""
 
 ORIGINS = "cbnlib-origins"
 """Where the metadata of a notebook's output hold how many networks came from where."""
@@ -26,10 +45,9 @@ def check_profile(profile: str) -> Profile:
     """Return the profile if it is one.
 
     Raises:
-        ValueError: If it is neither `quick` nor `paper`.
+        ValueError: If it is unknown.
     """
-    check_choice("profile", profile, get_args(Profile))
-    return "quick" if profile == "quick" else "paper"
+    return cast(Profile, check_choice("profile", profile, get_args(Profile)))
 
 
 def start(profile: str) -> Profile:
@@ -54,20 +72,64 @@ def start(profile: str) -> Profile:
 def glue(name: str, value: object) -> None:
     """Store a number or text under a name, for the prose of the book to quote.
 
+    A number that is NaN or infinite, and None, read "not available" there, whatever their format.
     Outside the book (no `myst_nb` installed) this does nothing, so the notebook runs anywhere.
     Scalars of NumPy and torch are turned into Python's, because the book cannot format them.
-
-    Raises:
-        ValueError: If the number is NaN or infinite: such a result must not reach the prose.
     """
     plain = value.item() if isinstance(value, np.generic | torch.Tensor) else value
-    if isinstance(plain, float) and not math.isfinite(plain):
-        raise ValueError(f"glue({name!r}): the value is {plain}")
+    if plain is None or (isinstance(plain, float) and not math.isfinite(plain)):
+        plain = _NotAvailable()
     try:
         from myst_nb import glue as store
     except ImportError:
         return
     store(name, plain, display=False)
+
+
+class _NotAvailable:
+    """Reads "not available"; without quotes, so the book applies no number format to it."""
+
+    def __repr__(self) -> str:
+        return NOT_AVAILABLE
+
+
+def spread(values: Iterable[float], digits: str = ".2f") -> str:
+    """The median of numbers with the smallest and the largest, in words for the prose.
+
+    Args:
+        values: Numbers; those that are not finite are left out.
+        digits: How a number is formatted.
+
+    Example:
+        >>> spread([1, 2, 4]), spread([3.0], "g"), spread([math.nan])
+        ('2.00 (1.00 to 4.00)', '3', 'not available')
+    """
+    finite = [float(value) for value in values if math.isfinite(value)]
+    if not finite:
+        return NOT_AVAILABLE
+    middle, low, high = (f"{f(finite):{digits}}" for f in (statistics.median, min, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def least(values: Iterable[float]) -> float:
+    """The smallest finite number, NaN if there is none."""
+    return min(filter(math.isfinite, map(float, values)), default=math.nan)
+
+
+def most(values: Iterable[float]) -> float:
+    """The largest finite number, NaN if there is none."""
+    return max(filter(math.isfinite, map(float, values)), default=math.nan)
+
+
+def typical(values: Iterable[float]) -> float:
+    """The median of the finite numbers, NaN if there is none."""
+    finite = list(filter(math.isfinite, map(float, values)))
+    return statistics.median(finite) if finite else math.nan
+
+
+def best(runs: Iterable[Run]) -> Run | None:
+    """The run with the lowest loss, None if every one failed."""
+    return min((run for run in runs if not run.failure), key=lambda run: run.loss, default=None)
 
 
 def runs_of(
@@ -79,7 +141,8 @@ def runs_of(
 ) -> list[list[Run]]:
     """The runs of a notebook's experiments: trained now, or (profile `paper`) from its records.
 
-    In the profile `paper` a committed record in `records/<notebook>` is used if it is that of
+    A run whose training failed is one of the list; it says why in `Run.failure`, and its cell names
+    it. In the profile `paper` a committed record in `records/<notebook>` is used if it is that of
     exactly this experiment. Without one the experiment is trained and kept in
     `_build/runs/<notebook>`, where a run that was killed goes on.
 
@@ -92,10 +155,20 @@ def runs_of(
 
     Raises:
         RecordError: If a record is damaged.
-        TrainingDivergedError: If training fails.
     """
+    results = _runs_of(experiments, profile, notebook, data_folder)
+    for run in (run for runs in results for run in runs if run.failure):
+        print(f"{run.task.name}, {run.network.depth} layers, failed: {run.failure}")
+    return results
+
+
+def _runs_of(
+    experiments: Sequence[Experiment], profile: Profile, notebook: str, data_folder: str | None
+) -> list[list[Run]]:
     if profile == "quick":
         return [run_experiment(e, data_folder=data_folder) for e in experiments]
+    if profile != "paper":
+        return smoke_runs(experiments, profile, data_folder=data_folder)
     root = Path("..")  # notebooks run in their own folder
     records, workspace = [root / "records" / notebook], root / "_build" / "runs" / notebook
     folder = data_folder or None

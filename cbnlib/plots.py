@@ -26,6 +26,21 @@ def set_style() -> None:
     plt.rcParams.update({"figure.dpi": 110, "savefig.dpi": 160, "legend.frameon": False})
 
 
+def say_missing(ax: Axes, text: str = "no network to draw") -> Axes:
+    """Write on axes why there is nothing on them, in place of ticks and curves.
+
+    Args:
+        ax: Where to write.
+        text: Why, in a few words.
+
+    Returns:
+        The axes.
+    """
+    ax.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
 def degree_color(degree: int, largest: int) -> tuple[float, float, float, float]:
     """Colour of a degree: light for high, dark for low ones, ordered in grey, too (viridis)."""
     return mpl.colormaps["viridis"](0.92 * degree / max(1, largest))

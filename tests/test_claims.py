@@ -26,6 +26,10 @@ def stated(values, **changes):
         ((0, 1), "not reproduced"),
         ((1, 6), "not reproduced"),
         ((1, 2, 6), "partly"),
+        ((3, math.nan), "reproduced"),
+        ((6, math.inf), "not reproduced"),
+        ((), "not tested"),
+        ((math.nan,), "not tested"),
     ],
 )
 def test_the_verdict_is_how_many_values_are_within(values, verdict):
@@ -45,9 +49,8 @@ def test_one_side_is_enough():
         ({"figure": " ", "at_most": 9}, "needs a figure"),
         ({}, "needs a tolerance"),
         ({"at_least": 3, "at_most": 2}, "nothing is >= 3 and <= 2"),
-        ({"values": (3, math.nan), "at_most": 9}, "must be finite"),
-        ({"values": (), "at_most": 9}, "at least one value"),
-        ({"at_most": 1, "tried": ""}, "say in `tried`"),
+        ({"at_most": math.nan}, "must be finite"),
+        ({"at_most": 9, "missing": -1}, "missing must be an integer >= 0"),
     ],
 )
 def test_half_a_claim_is_refused(changes, message):
@@ -56,8 +59,19 @@ def test_half_a_claim_is_refused(changes, message):
 
 
 def test_facts_come_back_the_same_through_json():
-    there = stated((3.0, 6.0), at_most=5.0)
+    there = stated((3.0, 6.0, math.nan), at_most=5.0)
     assert Claim.from_facts(json.loads(json.dumps(there.facts()))) == there
+
+
+def test_runs_without_a_number_are_counted():
+    assert stated((3, math.nan, 6, math.inf), at_most=5).score == "1 of 2 values within, 2 missing"
+    empty = stated((math.nan,), at_most=5, untested="No network learned.")
+    assert (empty.measured, empty.missing, empty.remark) == ("nothing", 1, "No network learned.")
+
+
+def test_what_was_tried_is_said_where_it_failed():
+    assert stated((3,), at_most=5).remark == ""
+    assert stated((6,), at_most=5).remark == "longer training"
 
 
 @pytest.mark.parametrize("verdict", ["reproduced", "not reproduced", "", None])

@@ -14,11 +14,12 @@ from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
 from cbnlib.notebook import check_profile, glue, origins, runs_of
 from cbnlib.records.contents import Provenance, environment
 from cbnlib.records.sealed import RecordError
+from tools.sphinx_ext.not_available import formatted
 
 
 def test_profiles() -> None:
-    assert [check_profile(p) for p in ("quick", "paper")] == ["quick", "paper"]
-    with pytest.raises(ValueError, match="unknown profile 'full'; allowed: paper, quick"):
+    assert [check_profile(p) for p in ("quick", "smoke")] == ["quick", "smoke"]
+    with pytest.raises(ValueError, match="unknown profile 'full'; allowed: paper, quick, smoke"):
         check_profile("full")
 
 
@@ -39,10 +40,11 @@ def test_glue_stores_plain_python_numbers(stored: dict[str, Any]) -> None:
     assert [type(v) for v in stored.values()] == [float, int, int, str]
 
 
-def test_glue_refuses_what_is_no_result(stored: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"glue\('loss'\): the value is nan"):
-        glue("loss", float("nan"))
-    assert stored == {}
+@pytest.mark.parametrize("value", [float("nan"), np.float64("inf"), None, torch.tensor(-np.inf)])
+def test_glue_says_where_there_is_no_number(stored: dict[str, Any], value: object) -> None:
+    glue("loss", value)
+    shown = repr(stored["loss"])
+    assert formatted(shown, ".2f") == formatted(shown, "d") == formatted(shown, "s") == shown
 
 
 def test_notebooks_run_without_the_book(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from cbnlib.plots import (
     plot_mode,
     plot_signals,
     plot_spectra,
+    say_missing,
 )
 
 
@@ -93,3 +94,8 @@ def test_images_signals_modes_and_histories(ax: plt.Axes) -> None:
     ax.clear()
     plot_history(ax, [1, 2], [3.0, 4.0], "norm")
     assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "norm")
+
+
+def test_axes_say_what_is_missing(ax: plt.Axes) -> None:
+    assert say_missing(ax, "no network learned").texts[0].get_text() == "no network learned"
+    assert not len(ax.get_xticks())

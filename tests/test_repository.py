@@ -13,7 +13,16 @@ import yaml
 from cbnlib import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-SKIPPED = {".git", ".venv", "_build", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    "_build",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".ipynb_checkpoints",
+}
 MADE = [("book", "figures"), ("book", "notebooks"), ("book", "problems")]
 SUFFIXES = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml", ".yaml", ".txt", ".svg", ".bib", ""}
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))

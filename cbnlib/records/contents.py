@@ -3,9 +3,11 @@
 import datetime
 import functools
 import hashlib
+import math
 import platform
+import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +18,15 @@ from torch import Tensor
 import cbnlib
 from cbnlib.loop import History
 from cbnlib.model import CNN, CNNConfig
-from cbnlib.spectra import Spectrum
+from cbnlib.spectra import Spectrum, weight_spectra
 from cbnlib.tasks.base import Task
 from cbnlib.train_config import Loss, TrainConfig
 
 EXAMPLES = 64
 """How many samples a record keeps."""
+
+MARKUP = re.compile(r"[<>&\x00-\x1f\x7f]")
+"""What no text of a record that is shown on a page may hold."""
 
 MEASURED = 10_000
 """Over how many samples activation spectra are taken at most."""
@@ -130,7 +135,7 @@ class Run:
         network: What the network was made from.
         training: How it was trained.
         model: The trained network. From a record, it agrees with the one that was trained to about
-            3e-3 of the layers' norms; `fit` and `norm` are those of the original.
+            3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
         history: The course of the training; in an ensemble, the mean over its members.
         fit: The data term over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
@@ -141,6 +146,8 @@ class Run:
             over the first `MEASURED`; empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
         held_out: What a classifier reaches on the task's held-out samples; None without those.
+        failure: Why training failed, empty if it did not. Such a run has no network: its weights,
+            `fit`, `norm` and `loss` are NaN, and it has no spectra.
     """
 
     network: CNNConfig
@@ -155,11 +162,28 @@ class Run:
     spectra: list[SpectraSnapshot] = field(default_factory=list)
     activations: list[Spectrum] = field(default_factory=list)
     held_out: HeldOut | None = None
+    failure: str = ""
 
     @property
     def loss(self) -> float:
         r"""What training minimises: $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
         return self.fit + self.training.ridge * self.norm
+
+    @property
+    def weight_spectra(self) -> list[Spectrum]:
+        """Weight spectra at the end, one per convolution, first layer first: use these for numbers.
+
+        Those that were taken when training ended; where none were, they are computed from the
+        network. A record keeps them in 16 bits: three digits of a value above 6e-5, steps of 6e-8
+        below. The weights of its network lack what adds up to 3e-3 of a layer's norm, so small
+        values and large ratios of the model's own spectra mean nothing. A failed run's are NaN.
+        """
+        if self.spectra and self.spectra[-1].step == self.training.steps:
+            return self.spectra[-1].layers
+        if not self.failure:
+            return weight_spectra(self.model)
+        zeros = weight_spectra(CNN(self.network, seed=0))
+        return [Spectrum(s.grid, torch.full_like(s.values, math.nan)) for s in zeros]
 
     @property
     def flat_error(self) -> float:
@@ -188,6 +212,27 @@ class Run:
         return self.fit < self.flat_error / 2
 
 
+def failed(run: Run, failure: str) -> Run:
+    """The run as one whose training failed; the weights of its network become NaN.
+
+    Args:
+        run: Before it failed.
+        failure: Why.
+    """
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.fill_(math.nan)
+    return replace(
+        run,
+        fit=math.nan,
+        norm=math.nan,
+        spectra=[],
+        activations=[],
+        held_out=None,
+        failure=failure,
+    )
+
+
 def environment() -> dict[str, str]:
     """What produces the numbers: versions, processor, machine, threads and commit."""
     return {
@@ -210,7 +255,8 @@ def _processor() -> str:
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = names[0] if names else platform.processor() or platform.machine()
+    return MARKUP.sub("", name)
 
 
 @functools.cache

@@ -73,6 +73,11 @@ def _energy(activations: Tensor) -> Tensor:
     return a_hat.square().sum(dim=(0, 1, -1)).flatten()
 
 
+def is_finite(model: CNN) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return all(bool(p.isfinite().all()) for p in model.parameters())
+
+
 class SpectraRecorder:
     """Takes a snapshot at each of the chosen steps.
 
@@ -91,8 +96,8 @@ class SpectraRecorder:
         self.taken: list[SpectraSnapshot] = []
 
     def observe(self, step: int, model: CNN) -> None:
-        """Take a snapshot if this is one of the steps."""
-        if step in self.steps:
+        """Take a snapshot if this is one of the steps; of weights that are no numbers, none."""
+        if step in self.steps and is_finite(model):
             amplitudes = mode_amplitudes(model, self.x)
             self.taken.append(SpectraSnapshot(step, weight_spectra(model), amplitudes))
 

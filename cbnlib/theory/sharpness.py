@@ -149,7 +149,7 @@ def sharpness_during(
         [0, 10, 20]
     """
     seen: list[tuple[int, float]] = []
-    limit = largest_norm(float(model.parameter_norm().detach()))
+    limit = float(largest_norm(model.parameter_norm().detach()))
 
     def look(step: int, network: CNN) -> None:
         if step not in steps:

@@ -1,0 +1,57 @@
+"""Forced outcomes: what training may leave on some machine, made on purpose."""
+
+import math
+
+import pytest
+
+from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
+from cbnlib.notebook import best, least, most, runs_of, spread, typical
+
+NETWORK, TRAINING = CNNConfig(grid=8, width=3, depth=2), TrainConfig(1e-2, 1e-3, 300)
+EXPERIMENTS = [
+    single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING),
+    Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, TRAINING, seeds=(0, 2)),
+]
+
+
+def test_smoke_runs_are_short():
+    runs = [run for runs in runs_of(EXPERIMENTS, "smoke", "01_some") for run in runs]
+    assert [run.history.step[-1] for run in runs] == [20] * 3
+    assert not any(run.failure for run in runs)
+
+
+def test_zeroed_runs_keep_nothing():
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-zeros", "01_some")
+    for run in (one, two, three):
+        assert run.norm == 0
+        assert run.fit == pytest.approx(float(run.examples[1].square().sum()) / 20)
+        assert all(s.values.eq(0).all() for s in [*run.spectra[-1].layers, *run.activations])
+
+
+def test_a_failed_run_of_each_group_is_told_and_has_no_network(capsys):
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-diverged", "01_some")
+    assert one.failure == two.failure == "made to fail (seed 0)"
+    assert not three.failure
+    assert math.isnan(one.loss)
+    assert all(p.isnan().all() for p in one.model.parameters())
+    assert not one.learned
+    assert capsys.readouterr().out.count("2 layers, failed: made to fail (seed 0)") == 2
+    assert best([one, two, three]) is three
+    assert best([one]) is None
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_training_that_diverges_is_a_run(seeds):
+    wild = TrainConfig(1e-2, 1e6, 30, optimizer="sgd")
+    experiment = Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, wild, seeds)
+    [runs] = runs_of([experiment], "quick", "01_some")
+    assert len(runs) == len(seeds)
+    assert all(run.failure and run.history.step and math.isnan(run.fit) for run in runs)
+
+
+def test_numbers_of_empty_groups_are_not_available():
+    for values in ([], [math.nan], [math.inf]):
+        assert spread(values) == "not available"
+        assert all(math.isnan(f(values)) for f in (least, most, typical))
+    values = [3, math.nan, 1]
+    assert (least(values), typical(values), most(values)) == (1, 2, 3)
