@@ -63,10 +63,11 @@ class Spectrum:
         """Check the values, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
         modes = len(frequencies(self.grid).modes)
-        if self.values.ndim != 2 or len(self.values) != modes:
+        values = self.values
+        if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
             raise ValueError(
-                f"values on the grid {self.grid} must have shape [{modes}, directions], one row "
-                f"per mode; got {tuple(self.values.shape)}"
+                f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
+                f"row per mode; got {values.dtype} of shape {tuple(values.shape)}"
             )
         check_finite("singular values", self.values)
 
@@ -161,8 +162,14 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
         grid: Pixels per axis.
 
     Raises:
-        ValueError: If a block holds NaN or infinity.
+        ValueError: If the shape does not fit the grid, or a block holds NaN or infinity.
     """
+    grid = check_grid(grid)
+    if blocks.ndim < 3 or blocks.shape[2:] != frequencies(grid).half_grid:
+        raise ValueError(
+            f"blocks on the grid {grid} must have shape [c_out, c_in, *half_grid] with half_grid "
+            f"{frequencies(grid).half_grid}, got {tuple(blocks.shape)}"
+        )
     return Spectrum(grid, _values_of_halves(blocks.unsqueeze(0), grid)[0])
 
 
@@ -195,7 +202,7 @@ def filter_spectrum(
     window = tuple(w.shape[2:])
     if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
         raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
-    w = w.detach().to(_check_weight("filter", w, dtype))
+    w = w.detach().to(check_weight("filter", w, dtype))
     if math.prod(window) > _DIRECT_TAPS:
         return spectrum_of_blocks(_transform(w, axes), axes)
     phases = _phases(window, axes).to(w)
@@ -223,7 +230,8 @@ def layer_spectra(
             another one.
     """
     for number, layer in enumerate(layers, start=1):
-        _check_weight(f"weight of layer {number}", layer.weight, dtype)
+        which = f" of layer {number}" if len(layers) > 1 else ""
+        check_weight(f"weight{which}", layer.weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -346,9 +354,6 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
-    if not updated.isfinite().all():  # underflow, as in `_values`
-        check_finite("activations", activations)
-        updated = torch.linalg.qr(_without_dust(rows), mode="r").R
     return updated
 
 
@@ -358,8 +363,18 @@ def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
     return _singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
 
 
-def _check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the precision to compute in, if the weights are real numbers that are there."""
+def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the precision to compute in, if a weight can be computed with.
+
+    Args:
+        name: What the error calls the weight.
+        w: The weight.
+        dtype: The precision asked for; None for the weight's own.
+
+    Raises:
+        ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
+            is neither `torch.float32` nor `torch.float64`.
+    """
     if w.is_meta:
         raise ValueError(f"{name}: it is on the meta device, so it holds no numbers")
     precision = dtype or w.dtype

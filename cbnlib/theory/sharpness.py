@@ -105,9 +105,9 @@ def sharpness(
     gradient = torch.cat([part.flatten() for part in slope])
 
     def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        direction = scale * torch.from_numpy(vector).reshape(-1)
+        direction = scale * torch.from_numpy(vector).to(scale).reshape(-1)
         parts = torch.autograd.grad(gradient, parameters, direction, retain_graph=True)
-        return (scale * torch.cat([part.flatten() for part in parts])).numpy()
+        return (scale * torch.cat([part.flatten() for part in parts])).numpy(force=True)
 
     return _largest_eigenvalue(product, len(gradient), tolerance)
 
@@ -168,14 +168,14 @@ def sharpness_during(
 def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[Tensor]) -> Tensor:
     """$P^{-1/2}$ as one vector, ones without a preconditioner."""
     if preconditioner is None:
-        return torch.ones(sum(p.numel() for p in parameters), dtype=torch.float64)
+        return torch.ones_like(torch.cat([p.flatten() for p in parameters]))
     shapes, expected = (
         [tuple(p.shape) for p in preconditioner],
         [tuple(p.shape) for p in parameters],
     )
     if shapes != expected:
         raise ValueError(f"a preconditioner of shapes {shapes} does not fit parameters {expected}")
-    diagonal = torch.cat([p.flatten() for p in preconditioner]).double()
+    diagonal = torch.cat([p.flatten() for p in preconditioner]).to(parameters[0])
     if not bool((diagonal > 0).all()):
         raise ValueError(f"a preconditioner must be positive, its least entry is {diagonal.min()}")
     return diagonal.rsqrt()
@@ -189,6 +189,8 @@ def _largest_eigenvalue(
         return float(product(np.ones(1))[0])
     matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
+    if not product(start).any():  # the matrix is 0, as without a ridge at weights that are all 0
+        return 0.0
     (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False)
     return float(value)
 
