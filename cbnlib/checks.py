@@ -1,45 +1,73 @@
 """Checks of user input: each returns the clean value or raises an error that names the bad one."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterable
+from numbers import Integral, Real
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
+PRECISIONS = (torch.float32, torch.float64)
 
-def check_grid(grid: int | Sequence[int]) -> tuple[int, ...]:
+
+def check_type(name: str, value: object, kind: type[T]) -> T:
+    """Return ``value`` if it is an instance of ``kind``.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, got {value!r:.80}")
+    return value
+
+
+def check_grid(grid: object) -> tuple[int, ...]:
     """Return the grid as a tuple of one or two positive integers.
 
     Raises:
         ValueError: If there are not one or two axes, or an axis is not a positive integer.
     """
-    axes = (grid,) if isinstance(grid, int) else tuple(grid)
+    axes = tuple(grid) if isinstance(grid, Iterable) else (grid,)
     if len(axes) not in (1, 2):
         raise ValueError(f"grid must have 1 or 2 axes, got {len(axes)}: {axes}")
-    for n in axes:
-        check_count("grid axis", n)
-    return axes
+    return tuple(check_count("grid axis", n) for n in axes)
 
 
-def check_count(name: str, value: int, minimum: int = 1) -> int:
-    """Return ``value`` if it is an integer of at least ``minimum``.
+def check_count(name: str, value: object, minimum: int = 1) -> int:
+    """Return ``value`` as an `int` if it is an integer, Python's or NumPy's, >= ``minimum``.
 
     Raises:
         ValueError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
-    return value
+    return int(value)
 
 
-def check_positive(name: str, value: float, *, zero: bool = False) -> float:
-    """Return ``value`` if it is a finite number > 0 (>= 0 if ``zero``).
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` as a `bool` if it is True, False, 1 or 0.
 
     Raises:
         ValueError: If it is not.
     """
-    if not (value >= 0 if zero else value > 0) or value == float("inf"):
+    if not isinstance(value, Integral | np.bool_) or value not in (0, 1):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_positive(name: str, value: object, *, zero: bool = False) -> float:
+    """Return ``value`` as a `float` if it is a finite number > 0 (>= 0 if ``zero``).
+
+    Raises:
+        ValueError: If it is not.
+    """
+    number = float(value) if type(value) is not bool and isinstance(value, Real) else math.nan
+    if not math.isfinite(number) or not (number >= 0 if zero else number > 0):
         raise ValueError(f"{name} must be finite and {'>=' if zero else '>'} 0, got {value!r}")
-    return value
+    return number
 
 
 def check_choice(name: str, value: str, allowed: Collection[str]) -> str:
@@ -48,7 +76,7 @@ def check_choice(name: str, value: str, allowed: Collection[str]) -> str:
     Raises:
         ValueError: If it is not; the message lists what is allowed.
     """
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {name} {value!r}; allowed: {', '.join(sorted(allowed))}")
     return value
 
@@ -57,11 +85,39 @@ def check_finite(name: str, values: Tensor) -> Tensor:
     """Return ``values`` if no entry is NaN or infinite.
 
     Raises:
-        ValueError: If one is; the message counts them.
+        TypeError: If it is not a tensor.
+        ValueError: If an entry is NaN or infinite, or the tensor has no values.
     """
+    if check_type(name, values, Tensor).is_meta:
+        raise ValueError(f"{name} is on the meta device, so it has no values")
     bad = int((~torch.isfinite(values)).sum())
     if bad:
         raise ValueError(f"{name}: {bad} of {values.numel()} entries are NaN or infinite")
+    return values
+
+
+def check_precision(name: str, values: Tensor) -> Tensor:
+    """Return ``values`` if they are in single or double precision.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if values.dtype not in PRECISIONS:
+        raise ValueError(f"{name} must be float32 or float64, got {values.dtype}")
+    return values
+
+
+def check_alike(name: str, values: Tensor, other: str, reference: Tensor) -> Tensor:
+    """Return ``values`` if they have the dtype and the device of ``reference``.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    if (values.dtype, values.device) != (reference.dtype, reference.device):
+        raise ValueError(
+            f"{name} must have the dtype and device of {other}, {reference.dtype} on "
+            f"{reference.device}, got {values.dtype} on {values.device}"
+        )
     return values
 
 
@@ -69,8 +125,10 @@ def check_signal(x: Tensor, channels: int, grid: tuple[int, ...]) -> Tensor:
     """Return ``x`` if it is a batch of signals, shape ``[batch, channels, *grid]``.
 
     Raises:
+        TypeError: If it is not a tensor.
         ValueError: If the number of axes, the channels or the grid differ.
     """
+    check_type("input", x, Tensor)
     if x.ndim != 2 + len(grid):
         raise ValueError(
             f"input must have {2 + len(grid)} axes [batch, channels, *grid] on grid {grid}, "

@@ -75,6 +75,9 @@ class Claim:
     """Why there may be no value; shown if the verdict is `not tested`."""
     missing: int = 0
     """How many runs gave no number."""
+    unstable: bool = False
+    """Whether other builds of the same edition gave another verdict; the rendering of the book
+    knows and sets this."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -115,6 +118,11 @@ class Claim:
         return "partly" if self.within else "not reproduced"
 
     @property
+    def verdict_text(self) -> str:
+        """The verdict in words, with the mark of one that is not the same in all builds."""
+        return f"{self.verdict} (depends on the run)" if self.unstable else self.verdict
+
+    @property
     def counts(self) -> bool:
         """Whether it is a test, and no mere check."""
         return not self.check
@@ -147,6 +155,18 @@ class Claim:
         """The tolerance in words."""
         ends = (("at least", self.at_least), ("at most", self.at_most))
         return " and ".join(f"{word} {_short(end)}" for word, end in ends if end is not None)
+
+    def shown(self) -> dict[str, str]:
+        """What a notebook's page shows, by MIME type."""
+        subject = "our own" if self.paper == OWN else self.paper
+        added = f"After looking: {self.added}" if self.added else ""
+        check = f"A check: {self.check}" if self.check else ""
+        text = (
+            f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
+            f"Measured, {self.quantity}: {self.measured}; predicted {self.tolerance}; "
+            f"{self.score}. {' '.join(filter(None, [self.remark, added, check]))}"
+        ).strip()
+        return {"text/markdown": text, "text/plain": text}
 
     def facts(self) -> dict[str, Any]:
         """As JSON, with the verdict."""
@@ -184,17 +204,7 @@ def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Cl
     from IPython.display import display
 
     stated = Claim(paper=paper, task=task, **about)
-    subject = "our own" if paper == OWN else paper
-    added = f"After looking: {stated.added}" if stated.added else ""
-    check = f"A check: {stated.check}" if stated.check else ""
-    notes = [stated.remark, added, check]
-    text = (
-        f"**{subject}, {task}: {stated.verdict}.** {stated.prediction} "
-        f"Measured, {stated.quantity}: {stated.measured}; predicted {stated.tolerance}; "
-        f"{stated.score}. {' '.join(filter(None, notes))}"
-    ).strip()
-    data = {"text/markdown": text, "text/plain": text}
-    display(data, raw=True, metadata={KEY: stated.facts()})
+    display(stated.shown(), raw=True, metadata={KEY: stated.facts()})
     return stated
 
 

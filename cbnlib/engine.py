@@ -10,18 +10,77 @@ The same numbers as `CNN.forward` and automatic differentiation give, by other m
 * The transform is orthogonal: backward is the same sequence with transposed matrices.
 * All memory, and every view of it, is set up once and used again in each step. What a step keeps is
   the input of each layer in Fourier coordinates and its activations; the rest shares a few buffers.
+
+It computes what the class `CNN` defines, and nothing else; `obstacle` says why a network differs.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from cbnlib.layers import CircularConv
+from cbnlib.checks import PRECISIONS
+from cbnlib.layers import CircularConv, GlobalPool
 from cbnlib.model import CNN
 from cbnlib.real_dft import RealDFT, real_dft
+from cbnlib.resampling import Resample
 
 HALF = 0.5**0.5
+
+_PARTS = (CNN, CircularConv, Resample, GlobalPool, nn.Identity, nn.Linear, nn.ModuleList)
+_PLACE = re.compile(r"(convs\.\d+|dense)\.(weight|bias)")
+
+
+def obstacle(model: nn.Module) -> str:
+    """Why a network computes or learns something other than a plain `CNN` does.
+
+    Returns:
+        The first reason found, or an empty string if it is a plain `CNN`: no subclass, no other
+        layers, no hooks, and parameters that are all trained, separate, of one dtype and device.
+    """
+    return next(_obstacles(model), "")
+
+
+def _obstacles(model: nn.Module) -> Iterator[str]:
+    if type(model) is not CNN:
+        yield f"it is a {type(model).__name__}, not a CNN"
+        return
+    if nn.modules.module._has_any_global_hook():
+        yield "a hook acts on all modules"
+    for name, module in model.named_modules():
+        place, facts = name or "the network", vars(module)
+        if type(module) not in _PARTS:
+            yield f"{place} is a {type(module).__name__}"
+        if own := facts.keys() & set(dir(type(module))):
+            yield f"{place} has its own {', '.join(sorted(own))}"
+        if any(hooks for fact, hooks in facts.items() if fact.endswith("_hooks")):
+            yield f"{place} has a hook"
+    if {type(conv) for conv in model.convs} != {CircularConv}:
+        yield "not all of its convolutions are circular"
+    if (model.pool is None) != (model.dense is None):
+        yield "its pooling head is incomplete"
+    yield from _obstacles_of_parameters(model)
+
+
+def _obstacles_of_parameters(model: CNN) -> Iterator[str]:
+    first, seen = next(model.parameters()), set()
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if not _PLACE.fullmatch(name):
+            yield f"{name} is not a parameter of a CNN"
+        if not parameter.requires_grad:
+            yield f"{name} is frozen"
+        if id(parameter) in seen:
+            yield f"{name} is shared with another layer"
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            yield f"{name} has a hook"
+        if type(parameter) is not nn.Parameter or not parameter.is_contiguous():
+            yield f"{name} is not stored as a plain contiguous tensor"
+        if (parameter.dtype, parameter.device) != (first.dtype, first.device):
+            yield f"{name} has another dtype or device than other parameters"
+        if parameter.dtype not in PRECISIONS or parameter.is_meta:
+            yield f"{name} is {parameter.dtype} on {parameter.device}"
+        seen.add(id(parameter))
 
 
 class Engine:
@@ -36,11 +95,17 @@ class Engine:
             model: The network; its parameters are read and their `grad` is written in each step.
             fit_function: The data term, a function of outputs and targets.
             batch_size: Samples per step.
+
+        Raises:
+            TypeError: If the network is not a plain `CNN`, see `obstacle`.
         """
+        if reason := obstacle(model):
+            raise TypeError(f"the engine computes plain CNNs only: {reason}")
         self.model, self.fit_function = model, fit_function
         self.relu = model.config.nonlinearity == "relu"
-        for parameter in model.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+        self.parameters = list(model.parameters())
+        self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._attach()
         memory = _Memory(model, batch_size)
         self.layers: list[_Layer] = []
         for conv, resample in zip(model.convs, model.resamples, strict=True):
@@ -59,6 +124,7 @@ class Engine:
         Returns:
             The data term, and the output, shape `[batch, ...]`; the next step overwrites it.
         """
+        self._attach()
         last = self.layers[-1]
         rectified = self.layers if self.model.dense is not None else self.layers[:-1]
         self._enter(x)
@@ -79,6 +145,11 @@ class Engine:
             if i and not layer.continues:
                 self._cross_back(self.layers[i - 1], layer)
         return fit, output
+
+    def _attach(self) -> None:
+        """The gradients belong to the parameters, even if someone called `zero_grad` in between."""
+        for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
+            parameter.grad = gradient
 
     def _enter(self, x: Tensor) -> None:
         first, resample = self.layers[0], self.model.resamples[0]

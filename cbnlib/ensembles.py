@@ -3,13 +3,15 @@
 import copy
 import sys
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm import tqdm
 
-from cbnlib.checks import check_finite
+from cbnlib.checks import check_alike, check_finite, check_type
+from cbnlib.engine import obstacle
 from cbnlib.loop import History, TrainingLoop
 from cbnlib.model import CNN
 from cbnlib.records.checkpoint import Checkpointer
@@ -32,6 +34,10 @@ def train_ensemble(
     by itself. Small networks are slow because of the many small operations, and an ensemble takes
     hardly more of them than one network.
 
+    A member whose loss becomes NaN or infinite, or whose norm explodes, leaves the others alone.
+    Its weights are NaN at the end.
+    Its weights are then of no use, and it no longer counts in the history.
+
     Args:
         models: Networks with equal configs.
         x: Inputs, shape `[samples, c_in, *grid]`, the same for all.
@@ -41,11 +47,13 @@ def train_ensemble(
         progress: Whether to draw a progress bar.
 
     Returns:
-        The history of the mean over members.
+        The history of the mean over the members that have not failed.
 
     Raises:
-        ValueError: If the configs differ, the targets do not fit, or data hold NaN.
-        TrainingDivergedError: If a member's loss becomes NaN or infinite, or the norms explode.
+        TypeError: If a member is not a plain `CNN`; `train` takes such networks, one by one.
+        ValueError: If configs, dtypes or devices differ, the targets do not fit, or data or weights
+            hold NaN.
+        TrainingDivergedError: If every member has failed.
     """
     _check(models, x, y, config)
     together = _Together(models, x, y)
@@ -60,11 +68,8 @@ def train_ensemble(
                 checkpoint.after_step(loop)
             if recorded:
                 bar.update(loop.step - bar.n)
-    together.put_back(models)
-    mean = History()
-    for step, fit, norm in zip(loop.history.step, loop.history.fit, loop.history.norm, strict=True):
-        mean.append(step, fit / len(models), norm / len(models), config.ridge)
-    return mean
+    together.put_back(models, failed=~(together.norms().cpu() <= loop.largest_norms))
+    return loop.history
 
 
 class _Together:
@@ -83,27 +88,40 @@ class _Together:
 
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         output = self.member(self.stacked, self.x[batch])
-        fit = (output - self.y[:, batch]).square().sum() / len(batch)
+        fits = (output - self.y[:, batch]).square().flatten(1).sum(1) / len(batch)
         for parameter in self.parameters:
             parameter.grad = None
-        fit.backward()
-        return fit.detach(), output.detach().transpose(0, 1)
+        fits.sum().backward()
+        return fits.detach(), output.detach().transpose(0, 1)
 
     @torch.no_grad()
-    def put_back(self, models: Sequence[CNN]) -> None:
+    def norms(self) -> Tensor:
+        return reduce(torch.add, (p.square().flatten(1).sum(1) for p in self.parameters))
+
+    @torch.no_grad()
+    def put_back(self, models: Sequence[CNN], failed: Tensor) -> None:
         for i, model in enumerate(models):
             for name, parameter in model.named_parameters():
-                parameter.copy_(self.stacked[name][i])
+                parameter.fill_(torch.nan) if failed[i] else parameter.copy_(self.stacked[name][i])
 
 
 def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> None:
-    if not models or any(model.config != models[0].config for model in models):
-        raise ValueError("an ensemble needs at least one network, and all of the same config")
-    if config.loss != "square":
+    if check_type("config", config, TrainConfig).loss != "square":
         raise ValueError(f"an ensemble needs loss 'square', got {config.loss!r}")
     check_finite("x", x)
     check_finite("y", y)
+    for i, model in enumerate(models):
+        if reason := obstacle(model):
+            raise TypeError(f"an ensemble needs plain CNNs, but member {i} is none: {reason}")
+        for name, parameter in model.named_parameters():
+            check_finite(f"member {i}: {name}", parameter.detach())
+            check_alike(f"member {i}: {name}", parameter, "x", x)
+    if not models or any(model.config != models[0].config for model in models):
+        raise ValueError("an ensemble needs at least one network, and all of the same config")
+    if len(set(map(id, models))) < len(models):
+        raise ValueError("an ensemble needs different networks, but got one of them twice")
     with torch.no_grad():
         expected = (len(models), len(x), *models[0](x[:1]).shape[1:])
     if tuple(y.shape) != expected:
         raise ValueError(f"y must have shape {expected}, got {tuple(y.shape)}")
+    check_alike("y", y, "x", x)

@@ -8,12 +8,13 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cbnlib.checks import check_choice, check_count
+from cbnlib.checks import check_choice, check_count, check_type
 from cbnlib.model import CNNConfig, CoarseStage
 from cbnlib.tasks import TASKS, Task
 from cbnlib.train_config import TrainConfig
@@ -50,15 +51,59 @@ def canonical(value: JSON) -> str:
     )
 
 
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _integer(value: object) -> object:
+    return int(value) if type(value) is not bool and isinstance(value, Integral) else value
+
+
+def _number(value: object) -> object:
+    return float(value) if type(value) is not bool and isinstance(value, Real) else value
+
+
+def _flag(value: object) -> object:
+    return bool(value) if isinstance(value, Integral) and value in (0, 1) else value
+
+
+def _axes(value: object) -> object:
+    """An integer per axis; a plain one if there is one axis."""
+    if not isinstance(value, list | tuple):
+        return _integer(value)
+    axes = [_integer(n) for n in value]
+    return axes[0] if len(axes) == 1 else axes
+
+
+def _numbers(value: object) -> object:
+    return [_number(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+_CANONICAL: dict[object, Callable[[object], object]] = {
+    int: _integer,
+    float: _number,
+    bool: _flag,
+    int | None: _integer,
+    int | Sequence[int]: _axes,
+    Sequence[float]: _numbers,
+}
+"""The one form of an option's value, by the annotation of the task's parameter.
+
+What is no value of that kind stays as it is: the task refuses it.
+"""
+
+
 @dataclass(frozen=True, eq=False)
 class TaskSpec:
     """A task by name with its options, so that it can be hashed without being loaded.
 
     Two specs are equal if they name the same task with the same options, given or by default.
+    Values that mean the same are the same: 1 and 1.0 or True, a circle of `(8,)` and 8 pixels.
 
     Raises:
         ValueError: On construction, if there is no such task or option, an option is missing, or
             it is a value that JSON cannot hold.
+        TypeError: If the options are no mapping.
 
     Example:
         >>> TaskSpec("bump", {"n": 8}) == TaskSpec("bump", {"samples": 512, "n": 8})
@@ -74,14 +119,16 @@ class TaskSpec:
         """Check the options against the task and fill in the defaults."""
         signature = inspect.signature(TASKS[check_choice("task", self.name, TASKS)])
         known = {k: p for k, p in signature.parameters.items() if k != "folder"}
+        if not isinstance(self.options, Mapping):
+            raise TypeError(f"options of task {self.name!r} must be a dict, got {self.options!r}")
         for name in self.options:
             check_choice(f"option of task {self.name!r}", name, known)
-        complete = {}
+        complete: dict[str, Any] = {}
         for name, parameter in sorted(known.items()):
             value = self.options.get(name, parameter.default)
             if value is inspect.Parameter.empty:
                 raise ValueError(f"task {self.name!r} needs the option {name!r}")
-            complete[name] = float(value) if parameter.annotation is float else value
+            complete[name] = _CANONICAL.get(parameter.annotation, _as_it_is)(value)
         try:
             text = canonical(complete)
         except (TypeError, ValueError) as error:
@@ -123,6 +170,7 @@ class Experiment:
 
     Raises:
         ValueError: On construction, if there is no task or no seed, or a seed is negative.
+        TypeError: If a part is of another kind than it should be.
     """
 
     tasks: tuple[TaskSpec, ...]
@@ -138,12 +186,15 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check tasks and seeds, and store both as tuples."""
-        object.__setattr__(self, "tasks", tuple(self.tasks))
-        object.__setattr__(self, "seeds", tuple(self.seeds))
-        if not self.tasks or not self.seeds:
+        tasks = tuple(check_type("task", task, TaskSpec) for task in _several("tasks", self.tasks))
+        seeds = tuple(check_count("seed", s, minimum=0) for s in _several("seeds", self.seeds))
+        if not tasks or not seeds:
             raise ValueError("an experiment needs at least one task and one seed")
-        for seed in self.seeds:
-            check_count("seed", seed, minimum=0)
+        object.__setattr__(self, "tasks", tasks)
+        object.__setattr__(self, "seeds", seeds)
+        check_type("network", self.network, CNNConfig)
+        check_type("training", self.training, TrainConfig)
+        check_type("label", self.label, str)
 
     @property
     def members(self) -> list[tuple[TaskSpec, int]]:
@@ -175,6 +226,8 @@ class Experiment:
             ValueError: If the facts are of another format, incomplete, or hold something unknown
                 or out of range.
         """
+        if not isinstance(facts, Mapping):
+            raise ValueError(f"facts must be a dict, got {facts!r:.80}")
         if facts.get("format") != FORMAT:
             raise ValueError(f"facts of format {facts.get('format')!r}, expected {FORMAT}")
         try:
@@ -226,7 +279,15 @@ def single(
         >>> single("bump", {}, network, training, label="A first look").folder_name
         'a-first-look-...'
     """
+    check_type("training", training, TrainConfig)
     return Experiment((TaskSpec(name, options),), network, training, (training.seed,), label)
+
+
+def _several(name: str, values: object) -> Sequence[Any]:
+    """A list, a tuple or a range, and no single value."""
+    if not isinstance(values, list | tuple | range):
+        raise TypeError(f"{name} must be a list or tuple, got {values!r:.80}")
+    return values
 
 
 def _facts(part: str, config: CNNConfig | TrainConfig | CoarseStage) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Frequencies:
         stored = at_modes.new_zeros(len(self.omega), *at_modes.shape[1:])
         stored[self.modes] = at_modes
         second = (self.multiplicity == 0).nonzero().squeeze(1)
-        negative = (-self.omega[second]) % torch.tensor(self.grid)
+        negative = (-self.omega[second]) % self.omega.new_tensor(self.grid)
         # Both members stand only in a column that is its own mirror image, so the first is stored.
         stored[second] = stored[self.rows(negative)].conj()
         return stored
@@ -111,6 +111,11 @@ class Frequencies:
 
 @lru_cache(maxsize=64)
 def _frequencies(grid: tuple[int, ...]) -> Frequencies:
+    with torch.device("cpu"):  # whatever the caller's default device is: the result is kept
+        return _count(grid)
+
+
+def _count(grid: tuple[int, ...]) -> Frequencies:
     axes = [_signed(n) for n in grid[:-1]] + [torch.arange(grid[-1] // 2 + 1)]
     omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
     sizes = torch.tensor(grid)
@@ -159,4 +164,6 @@ def frequencies(grid: int | Sequence[int]) -> Frequencies:
         >>> int(f.weight.sum()), int(f.multiplicity.sum()), (f.multiplicity == 1).sum().item()
         (16, 16, 4)
     """
-    return _frequencies(check_grid(grid))
+    cached = _frequencies(check_grid(grid))
+    tables = (cached.omega, cached.degree, cached.weight, cached.multiplicity)
+    return Frequencies(cached.grid, *(table.clone() for table in tables))

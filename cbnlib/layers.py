@@ -1,12 +1,22 @@
 r"""The circular convolution, stored in the scale in which weight decay is the operator norm."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_choice, check_count, check_grid, check_positive, check_signal
+from cbnlib.checks import (
+    check_alike,
+    check_choice,
+    check_count,
+    check_flag,
+    check_grid,
+    check_positive,
+    check_precision,
+    check_signal,
+    check_type,
+)
 from cbnlib.frequencies import frequencies
 from cbnlib.real_dft import blocks_to_coordinates, coordinates_to_blocks
 from cbnlib.resampling import crop_noise
@@ -75,19 +85,19 @@ class CircularConv(nn.Module):
         super().__init__()
         self.c_in, self.c_out = check_count("c_in", c_in), check_count("c_out", c_out)
         self.grid = check_grid(grid)
-        self.window = _check_window(window, self.grid)
+        self.window = self.grid if window is None else check_window(window, self.grid)
         pixels = torch.Size(self.grid).numel()
         taps = torch.Size(self.window).numel()
-        variance = check_positive("gain", gain) / c_in * pixels / taps
+        variance = check_positive("gain", gain) / self.c_in * pixels / taps
         check_choice("parametrization", parametrization, get_args(Parametrization))
         self.parametrization = parametrization
-        shape: tuple[int, ...] = (c_out, c_in, *self.window)
+        shape: tuple[int, ...] = (self.c_out, self.c_in, *self.window)
         if parametrization == "spectral":
             if self.window != self.grid:
                 raise ValueError(f"a spectral filter has no window, got {self.window}")
-            shape = (pixels, c_out, c_in)
+            shape = (pixels, self.c_out, self.c_in)
         self.weight = nn.Parameter(torch.randn(shape, generator=generator) * variance**0.5)
-        self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(self.c_out)) if check_flag("bias", bias) else None
 
     def start_on(self, coarse: int | Sequence[int]) -> "CircularConv":
         r"""A layer on a coarser grid that starts like this one, if this one was just drawn.
@@ -126,8 +136,11 @@ class CircularConv(nn.Module):
 
         Returns:
             Complex tensor of shape `[c_out, c_in, *half_grid]`, the last axis halved as in `rfftn`.
+
+        Raises:
+            ValueError: If the weight is in half precision, for which there is no such transform.
         """
-        v: Tensor = self.weight
+        v = check_precision("weight", self.weight)
         if self.parametrization == "spectral":
             stored = coordinates_to_blocks(v, self.grid).movedim(0, -1)
             return stored.reshape(self.c_out, self.c_in, *frequencies(self.grid).half_grid)
@@ -149,6 +162,7 @@ class CircularConv(nn.Module):
             ValueError: If the shape does not fit, or the window is smaller than the grid.
         """
         shape = (self.c_out, self.c_in, *frequencies(self.grid).half_grid)
+        check_type("blocks", blocks, Tensor)
         if tuple(blocks.shape) != shape or self.window != self.grid:
             raise ValueError(
                 f"blocks of shape {tuple(blocks.shape)} do not fit a layer with blocks {shape} "
@@ -164,9 +178,12 @@ class CircularConv(nn.Module):
         """Apply the layer to signals of shape `[batch, c_in, *grid]`.
 
         Raises:
-            ValueError: If the shape of `x` does not fit.
+            TypeError: If `x` is not a tensor.
+            ValueError: If the shape, dtype or device of `x` does not fit, or the weight is in half
+                precision.
         """
         check_signal(x, self.c_in, self.grid)
+        check_alike("input", x, "the weight", check_precision("weight", self.weight))
         x_hat = torch.fft.rfftn(x, dim=self.axes, norm="ortho")
         y_hat = torch.einsum("oi...,bi...->bo...", self.blocks(), x_hat)
         y: Tensor = torch.fft.irfftn(y_hat, s=self.grid, dim=self.axes, norm="ortho")
@@ -180,15 +197,19 @@ class CircularConv(nn.Module):
         return f"{self.c_in}, {self.c_out}, grid={self.grid}, window={self.window}"
 
 
-def _check_window(window: int | Sequence[int] | None, grid: tuple[int, ...]) -> tuple[int, ...]:
-    if window is None:
-        return grid
-    sizes = tuple(window) if not isinstance(window, int) else (window,) * len(grid)
+def check_window(window: int | Sequence[int], grid: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the size of a filter along each axis of a grid.
+
+    Raises:
+        ValueError: If a size is not a positive integer or exceeds the grid, or their number is not
+            that of the axes.
+    """
+    given = tuple(window) if isinstance(window, Iterable) else (window,) * len(grid)
+    sizes = tuple(check_count("window axis", k) for k in given)
     if len(sizes) != len(grid):
         raise ValueError(f"window must have {len(grid)} axes like grid {grid}, got {sizes}")
-    for k, n in zip(sizes, grid, strict=True):
-        if check_count("window axis", k) > n:
-            raise ValueError(f"filter larger than the grid: window {sizes} on grid {grid}")
+    if any(k > n for k, n in zip(sizes, grid, strict=True)):
+        raise ValueError(f"filter larger than the grid: window {sizes} on grid {grid}")
     return sizes
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cbnlib.checks import check_count
 from cbnlib.train_config import TrainConfig
 
 EXPLODED = 1e8
@@ -55,6 +56,10 @@ class TrainingDivergedError(RuntimeError):
         super().__init__(message)
         self.history = history
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from message and history, as other processes do."""
+        return type(self), (*self.args, self.history), vars(self)
+
 
 class Objective(Protocol):
     """What a loop minimises, the ridge apart."""
@@ -70,8 +75,12 @@ class Objective(Protocol):
             batch: Indices of samples.
 
         Returns:
-            The data term, a scalar tensor, and the output, samples first.
+            The data term, a scalar tensor or one entry per member of an ensemble, and the output,
+            samples first.
         """
+
+    def norms(self) -> Tensor:
+        r"""$\lVert\theta\rVert^2$, a scalar tensor or one entry per member."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,8 @@ class LoopState:
 
 class TrainingLoop:
     r"""Minimise a data term plus $\lambda\lVert\theta\rVert^2$, step by step.
+
+    A member of an ensemble fails alone: the history is the mean over those that have not failed.
 
     Attributes:
         history: The records so far.
@@ -108,9 +119,9 @@ class TrainingLoop:
         self.schedule = make_schedule(self.optimizer, config)
         self.batches = Batches(samples, config.batch_size, config.seed)
         self.history, self.watch, self.step = History(), _CollapseWatch(), 0
-        self.sum_fit = torch.zeros((), device=objective.parameters[0].device)
+        norms = objective.norms()
+        self.sum_fit, self.largest_norms = torch.zeros_like(norms), largest_norm(norms)
         self.every = max(1, config.steps // config.records)
-        self.largest_norm = largest_norm(self._norm())
 
     @property
     def finished(self) -> bool:
@@ -121,9 +132,10 @@ class TrainingLoop:
         """Take one gradient step; return whether it added a record to the history.
 
         Raises:
-            TrainingDivergedError: At a record, if the loss is NaN or infinite, the norm is
-                `EXPLODED` times what it was at the start (or than 1, if it was less), or the
-                output that once depended on the input no longer does.
+            TrainingDivergedError: At a record, if the loss is NaN or infinite or the norm is
+                `EXPLODED` times what it was at the start (or than 1, if it was less), for all
+                members of an ensemble; or if the output of a single network once depended on the
+                input and no longer does.
         """
         term, output = self.objective.gradients(self.batches.draw())
         self.optimizer.step()
@@ -132,16 +144,25 @@ class TrainingLoop:
         self.sum_fit += term
         if self.step % self.every and not self.finished:
             return False
-        since = self.step - (self.history.step[-1] if self.history.step else 0)
-        fit = float(self.sum_fit) / since
-        self.history.append(self.step, fit, self._norm(), self.config.ridge)
-        self.sum_fit.zero_()
-        _check_alive(self.history, self.watch, output, self.largest_norm)
+        self._record(output)
         return True
 
-    @torch.no_grad()
-    def _norm(self) -> float:
-        return float(sum(p.square().sum() for p in self.objective.parameters))
+    def _record(self, output: Tensor) -> None:
+        fits = self.sum_fit.cpu().double() / (self.step - (self.history.step or [0])[-1])
+        norms = self.objective.norms().cpu().double()
+        alive = (fits + self.config.ridge * norms).isfinite() & (norms <= self.largest_norms)
+        counted = alive if alive.any() else torch.ones_like(alive)
+        fit, norm = (float(values[counted].mean()) for values in (fits, norms))
+        self.history.append(self.step, fit, norm, self.config.ridge)
+        self.sum_fit.zero_()
+        if not alive.any():
+            raise TrainingDivergedError(_what_failed(self.history, fits.numel()), self.history)
+        if not fits.ndim and self.watch.collapsed(output):
+            raise TrainingDivergedError(
+                f"the output collapsed to a constant by step {self.step}: try a smaller learning "
+                "rate, a larger initial gain or a smaller ridge",
+                self.history,
+            )
 
     def state(self) -> LoopState:
         """All that the steps to come depend on: copies, which later steps leave alone."""
@@ -175,6 +196,8 @@ class TrainingLoop:
         tensors, facts = state.tensors, state.facts
         if len(tensors["order"]) not in (0, self.batches.samples):
             raise ValueError(f"the state is of {len(tensors['order'])} samples, not of this data")
+        if tensors["sum_fit"].shape != self.sum_fit.shape:
+            raise ValueError("the state is of another number of networks")
         for i, parameter in enumerate(self.objective.parameters):
             saved = tensors.get(f"parameter.{i}", torch.empty(0))
             if saved.shape != parameter.shape or saved.dtype != parameter.dtype:
@@ -183,10 +206,12 @@ class TrainingLoop:
             prefix = f"optimizer.{i}."
             moments = {k: t for k, t in tensors.items() if k.startswith(prefix)}
             for name, moment in moments.items():
-                self.optimizer.state[parameter][name.removeprefix(prefix)] = moment.clone()
+                self.optimizer.state[parameter][name.removeprefix(prefix)] = moment.to(
+                    parameter.device, copy=True
+                )
         self.batches.order, self.batches.next = tensors["order"].clone(), facts["next"]
         self.batches.generator.set_state(tensors["generator"])
-        self.sum_fit = tensors["sum_fit"].clone()
+        self.sum_fit.copy_(tensors["sum_fit"])
         self.step, self.watch.was_alive = facts["step"], facts["was_alive"]
         self.history = History(**copy.deepcopy(facts["history"]))
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
@@ -194,9 +219,9 @@ class TrainingLoop:
         self.schedule.load_state_dict(facts["schedule"])
 
 
-def largest_norm(at_start: float) -> float:
+def largest_norm(at_start: Tensor) -> Tensor:
     """The norm above which training that began with another one counts as blown up."""
-    return EXPLODED * max(1.0, at_start)
+    return EXPLODED * at_start.cpu().double().clamp(min=1)
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.optim.Optimizer:
@@ -238,15 +263,20 @@ class Batches:
     """Batches without replacement, reshuffled for every pass; a short last one is left out."""
 
     def __init__(self, samples: int, size: int, seed: int) -> None:
-        """Start at the first pass."""
-        self.samples, self.size = samples, min(samples, size)
-        self.generator = torch.Generator().manual_seed(seed)
+        """Start at the first pass.
+
+        Raises:
+            ValueError: If there is no sample.
+        """
+        self.samples = check_count("samples", samples)
+        self.size = min(samples, check_count("batch size", size))
+        self.generator = torch.Generator("cpu").manual_seed(seed)
         self.order, self.next = torch.empty(0, dtype=torch.long), 0
 
     def draw(self) -> Tensor:
         """Indices of the next batch, shape `[min(samples, size)]`."""
         if self.next + self.size > len(self.order):
-            self.order = torch.randperm(self.samples, generator=self.generator)
+            self.order = torch.randperm(self.samples, generator=self.generator, device="cpu")
             self.next = 0
         self.next += self.size
         return self.order[self.next - self.size : self.next]
@@ -273,21 +303,8 @@ class _CollapseWatch:
         return self.was_alive and spread < self.DEAD
 
 
-def _check_alive(
-    history: History, watch: _CollapseWatch, output: Tensor, largest_norm: float
-) -> None:
-    step, loss, norm = history.step[-1], history.loss[-1], history.norm[-1]
-    if not math.isfinite(loss):
-        raise TrainingDivergedError(
-            f"the loss is {loss} at step {step}: try a smaller learning rate", history
-        )
-    if norm > largest_norm:
-        raise TrainingDivergedError(
-            f"the norm is {norm:.1e} at step {step}: try a smaller learning rate", history
-        )
-    if watch.collapsed(output):
-        raise TrainingDivergedError(
-            f"the output collapsed to a constant by step {step}: try a smaller learning rate, "
-            "a larger initial gain or a smaller ridge",
-            history,
-        )
+def _what_failed(history: History, members: int) -> str:
+    loss, norm = history.loss[-1], history.norm[-1]
+    what = f"the norm is {norm:.1e}" if math.isfinite(loss) else f"the loss is {loss}"
+    where = f"step {history.step[-1]}" + (f", in all {members} members" if members > 1 else "")
+    return f"{what} at {where}: try a smaller learning rate"

@@ -12,8 +12,15 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_choice, check_count, check_grid, check_positive
-from cbnlib.layers import CircularConv, GlobalPool, Parametrization
+from cbnlib.checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_grid,
+    check_positive,
+    check_type,
+)
+from cbnlib.layers import CircularConv, GlobalPool, Parametrization, check_window
 from cbnlib.resampling import Method, Resample
 
 Head = Literal["equivariant", "pooling"]
@@ -40,8 +47,9 @@ class CoarseStage:
     def __post_init__(self) -> None:
         """Check every field, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
-        check_count("first coarse layer", self.first)
-        check_count("last coarse layer", self.last, minimum=self.first)
+        object.__setattr__(self, "first", check_count("first coarse layer", self.first))
+        last = check_count("last coarse layer", self.last, minimum=self.first)
+        object.__setattr__(self, "last", last)
         check_choice("resampling", self.method, get_args(Method))
 
 
@@ -51,6 +59,7 @@ class CNNConfig:
 
     Raises:
         ValueError: On construction, if a value is out of range; the message names it.
+        TypeError: If `coarse` is neither None nor a `CoarseStage`.
     """
 
     grid: int | Sequence[int]
@@ -67,7 +76,8 @@ class CNNConfig:
     """`equivariant`: the last layer is a convolution. `pooling`: the last ReLU's output is pooled
     to its constant frequency and a dense layer follows; the output is then invariant."""
     window: int | Sequence[int] | None = None
-    """Filter size per axis; None for filters as large as the grid, as in the theory."""
+    """Filter size per axis, stored as a tuple; None for filters as large as the grid, as in the
+    theory."""
     bias: bool = True
     """Without biases the network is positively homogeneous, which some statements need."""
     nonlinearity: Nonlinearity = "relu"
@@ -81,23 +91,33 @@ class CNNConfig:
     is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
 
     def __post_init__(self) -> None:
-        """Check every field, and store the grid as a tuple."""
-        object.__setattr__(self, "grid", check_grid(self.grid))
-        check_count("width", self.width)
+        """Check every field; store grid and window as tuples, numbers as Python's own."""
         check_choice("head", self.head, get_args(Head))
         check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         check_choice("parametrization", self.parametrization, get_args(Parametrization))
-        check_count("depth", self.depth, minimum=2 if self.head == "pooling" else 1)
-        check_count("c_in", self.c_in)
-        check_count("c_out", self.c_out)
-        check_positive("gain", self.gain)
+        grid, minimum = check_grid(self.grid), 2 if self.head == "pooling" else 1
+        clean = {
+            "grid": grid,
+            "width": check_count("width", self.width),
+            "depth": check_count("depth", self.depth, minimum=minimum),
+            "c_in": check_count("c_in", self.c_in),
+            "c_out": check_count("c_out", self.c_out),
+            "window": None if self.window is None else check_window(self.window, grid),
+            "bias": check_flag("bias", self.bias),
+            "gain": check_positive("gain", self.gain),
+        }
+        for name, value in clean.items():
+            object.__setattr__(self, name, value)
+        if self.coarse is not None:
+            check_type("coarse", self.coarse, CoarseStage)
         # An equivariant network's output is on the full grid; pooling takes any.
         largest = self.depth - 1
-        if self.coarse and self.coarse.last > largest:
+        if self.coarse is not None and self.coarse.last > largest:
             raise ValueError(f"last coarse layer must be <= {largest}, got {self.coarse.last}")
 
     def grid_of(self, layer: int) -> tuple[int, ...]:
         """Grid of a layer, counted from 1."""
+        check_count("layer", layer)
         coarse = self.coarse and self.coarse.first <= layer <= self.coarse.last
         return check_grid(self.coarse.grid if self.coarse and coarse else self.grid)
 
@@ -123,10 +143,14 @@ class CNN(nn.Module):
         Args:
             config: Sizes and head.
             seed: The weights depend on nothing but the config and this seed.
+
+        Raises:
+            TypeError: If the config is not a `CNNConfig`.
+            ValueError: If the seed is negative, or the coarse grid does not fit the full one.
         """
         super().__init__()
-        self.config = config
-        generator = torch.Generator().manual_seed(seed)
+        self.config = check_type("config", config, CNNConfig)
+        generator = torch.Generator().manual_seed(check_count("seed", seed, minimum=0))
         pooling = config.head == "pooling"
         hidden = config.depth - 1
         widths = [config.c_in] + [config.width] * hidden + [config.c_out] * (not pooling)

@@ -22,7 +22,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_grid
+from cbnlib.checks import check_grid, check_precision
 from cbnlib.frequencies import frequencies
 
 FOLDED_FROM = 20
@@ -62,20 +62,31 @@ class RealDFT:
             device: Where they lie.
 
         Raises:
-            ValueError: If the grid does not have one or two axes of at least one pixel.
+            ValueError: If the grid does not have one or two axes of at least one pixel, or the
+                dtype is neither float32 nor float64.
         """
         self.grid = check_grid(grid)
         self.pixels = torch.Size(self.grid).numel()
-        kind = torch.empty(0, dtype=dtype, device=device)
+        kind = check_precision("dtype", torch.empty(0, dtype=dtype, device=device))
         if len(self.grid) == 1:
-            self.omega, self.pairs = _line_frequencies(self.grid[0])
+            self._omega, self.pairs = _line_frequencies(self.grid[0])
             self._way: _Way = _Line(self.grid[0], kind)
         else:
             n1, n2 = self.grid
-            self.omega, self.pairs = _plane_frequencies(n1, n2)
+            self._omega, self.pairs = _plane_frequencies(n1, n2)
             folded = min(n1, n2) >= FOLDED_FROM
             self._way = _FoldedPlane(n1, n2, kind) if folded else _Plane(n1, n2, kind)
-        self.order, self.rows = self._way.order, self._way.rows
+        self.rows = self._way.rows
+
+    @property
+    def omega(self) -> Tensor:
+        """A copy of the table: the transform itself may be shared."""
+        return self._omega.clone()
+
+    @property
+    def order(self) -> Tensor | None:
+        """A copy, too."""
+        return None if self._way.order is None else self._way.order.clone()
 
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
         """What computes the Fourier coordinates of signals, in fixed places in memory.
@@ -414,7 +425,8 @@ def _axis_dft(n: int) -> Tensor:
 @lru_cache(maxsize=64)
 def real_dft(grid: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> RealDFT:
     """The transform of a grid, made once."""
-    return RealDFT(grid, dtype, device)
+    with torch.device("cpu"):  # whatever the caller's default device is: the result is kept
+        return RealDFT(grid, dtype, device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,6 +448,11 @@ class _Stored:
 
 @lru_cache(maxsize=64)
 def _stored(grid: tuple[int, ...]) -> _Stored:
+    with torch.device("cpu"):
+        return _match(grid)
+
+
+def _match(grid: tuple[int, ...]) -> _Stored:
     dft, sizes = RealDFT(grid), torch.tensor(grid)
     places = {tuple(omega): i for i, omega in enumerate(dft.omega.tolist())}
     place, sign = [], []
@@ -458,8 +475,15 @@ def coordinates_to_blocks(w_hat: Tensor, grid: tuple[int, ...]) -> Tensor:
 
     Returns:
         Complex tensor of shape `[F, ...]`, in the order of a flattened `rfftn`.
+
+    Raises:
+        ValueError: If their number is not that of the grid's pixels.
     """
     stored = _stored(grid)
+    if len(w_hat) != torch.Size(grid).numel():
+        raise ValueError(
+            f"grid {grid} needs {torch.Size(grid).numel()} coordinates, got {len(w_hat)}"
+        )
     halves = w_hat[: 2 * stored.pairs].unflatten(0, (stored.pairs, 2)) / 2**0.5
     selfs = w_hat[2 * stored.pairs :]
     real = torch.cat([halves[:, 0], selfs])[stored.place]
@@ -477,8 +501,13 @@ def blocks_to_coordinates(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
 
     Returns:
         Real tensor of shape `[N, ...]`.
+
+    Raises:
+        ValueError: If their number is not that of the grid's stored frequencies.
     """
     stored = _stored(grid)
+    if len(blocks) != len(stored.place):
+        raise ValueError(f"grid {grid} stores {len(stored.place)} frequencies, got {len(blocks)}")
     picked, pairs = blocks[stored.first], stored.pairs
     imaginary = _times(picked.imag, stored.sign[stored.first])
     halves = torch.stack([picked.real[:pairs], imaginary[:pairs]], dim=1) * 2**0.5

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_choice, check_grid
+from cbnlib.checks import check_choice, check_flag, check_grid
 from cbnlib.frequencies import frequencies
 
 Method = Literal["crop", "stride", "average"]
@@ -41,7 +41,7 @@ class Resample(nn.Module):
         super().__init__()
         self.fine, self.coarse = check_grid(fine), check_grid(coarse)
         self.method = check_choice("resampling", method, get_args(Method))
-        self.adjoint = adjoint
+        self.adjoint = check_flag("adjoint", adjoint)
         if len(self.fine) != len(self.coarse):
             raise ValueError(f"coarse grid {self.coarse} must have as many axes as {self.fine}")
         for n, m in zip(self.fine, self.coarse, strict=True):
@@ -106,11 +106,16 @@ def crop_noise(blocks: Tensor, fine: tuple[int, ...], coarse: tuple[int, ...]) -
         The blocks at the stored frequencies of the coarse grid.
 
     Raises:
-        ValueError: If the coarse grid has another number of axes or is finer on one of them.
+        ValueError: If the coarse grid has another number of axes or is finer on one of them, or
+            the blocks are not those of the fine grid.
     """
+    source, target = frequencies(fine), frequencies(coarse)
+    fine, coarse = source.grid, target.grid
     if len(coarse) != len(fine) or any(m > n for m, n in zip(coarse, fine, strict=True)):
         raise ValueError(f"coarse grid {coarse} must fit in the grid {fine}")
-    source, target = frequencies(fine), frequencies(coarse)
+    if tuple(blocks.shape[2:]) != source.half_grid:
+        expected = ("c_out", "c_in", *source.half_grid)
+        raise ValueError(f"blocks must have shape {expected}, got {tuple(blocks.shape)}")
     rows = source.rows(target.omega[target.modes])
     at_modes = blocks.flatten(2).movedim(-1, 0)[rows]
     becomes_real = (target.multiplicity[target.modes] == 1) & (source.multiplicity[rows] != 1)

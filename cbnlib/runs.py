@@ -4,21 +4,23 @@
 for a record first.
 """
 
-import fcntl
 import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
+from cbnlib.checks import check_flag, check_positive, check_type
 from cbnlib.ensembles import train_ensemble
 from cbnlib.experiments import Experiment
 from cbnlib.loop import History, TrainingDivergedError
 from cbnlib.model import CNN, CNNConfig
+from cbnlib.records.checking import check_room
 from cbnlib.records.checkpoint import SECONDS, Checkpointer
 from cbnlib.records.contents import (
     EXAMPLES,
@@ -28,9 +30,10 @@ from cbnlib.records.contents import (
     Run,
     SpectraSnapshot,
     TaskFacts,
+    failed,
 )
 from cbnlib.records.record import load_record, save_record
-from cbnlib.records.snapshots import SpectraRecorder, snapshot_steps
+from cbnlib.records.snapshots import SpectraRecorder, is_finite, snapshot_steps
 from cbnlib.spectra import activation_spectra
 from cbnlib.tasks import Task
 from cbnlib.train_config import TrainConfig
@@ -42,6 +45,8 @@ __all__ = [
     "Run",
     "SpectraSnapshot",
     "TaskFacts",
+    "failed",
+    "folder_of",
     "obtain",
     "run_experiment",
     "run_task",
@@ -67,13 +72,21 @@ def run_task(
 
     Raises:
         ValueError: If task, network and training do not fit together.
+        TypeError: If one of them is of another kind.
         TrainingDivergedError: If training fails; see `train`.
     """
+    check_type("task", task, Task)
+    check_type("network", network, CNNConfig)
+    check_type("training", training, TrainConfig)
     _check_loss(task, training)
     start = time.monotonic()
     model = CNN(network, seed=training.seed)
     history = train(model, task.x, task.y, training, progress=progress)
-    return _measured(_unmeasured(task, model, training, history, time.monotonic() - start), task)
+    provenance = Provenance.now(time.monotonic() - start)
+    run = _measured(_unmeasured(task, model, training, history, provenance), task)
+    if run.failure:
+        raise TrainingDivergedError(run.failure, history)
+    return run
 
 
 def obtain(
@@ -100,12 +113,30 @@ def obtain(
             replaced silently.
         ValueError: As in `run_experiment`.
     """
-    digest = experiment.digest()
+    check_type("experiment", experiment, Experiment)
+    if isinstance(records, str | Path):
+        raise TypeError(f"records must be a list of folders, got {records!r}")
     for folder in records:
-        for path in sorted(folder.glob(f"*-{digest[:12]}/{RECORD}")):
-            return load_record(path, digest)[1]
-    own = workspace / experiment.folder_name if workspace is not None else None
+        path = folder_of(experiment, Path(folder)) / RECORD
+        if os.path.lexists(path):
+            return load_record(path, experiment.digest())[1]
+    own = folder_of(experiment, Path(workspace)) if workspace is not None else None
     return run_experiment(experiment, folder=own, data_folder=data_folder, progress=progress)
+
+
+def folder_of(experiment: Experiment, root: Path) -> Path:
+    """The experiment's own folder in another one, whatever label it was made with.
+
+    Args:
+        experiment: The experiment.
+        root: Where experiments' folders lie.
+
+    Returns:
+        The one whose name ends in the start of the digest; if there is none, where it would be.
+    """
+    own = root / experiment.folder_name
+    found = sorted(root.glob(f"*-{experiment.digest()[:12]}"))
+    return own if own in found or not found else found[0]
 
 
 def run_experiment(
@@ -137,10 +168,15 @@ def run_experiment(
 
     Raises:
         RecordError: If the folder has a damaged record, or one of another experiment.
-        ValueError: If tasks, network and training do not fit together.
+        ValueError: If tasks, network and training do not fit together, or the run is too large for
+            a record; that is said before training.
     """
+    check_type("experiment", experiment, Experiment)
+    check_flag("progress", progress)
+    check_positive("checkpoint_seconds", checkpoint_seconds, zero=True)
     if folder is None:
         return _train(experiment, None, data_folder, progress)
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         record, digest = folder / RECORD, experiment.digest()
@@ -149,8 +185,6 @@ def run_experiment(
             runs = load_record(record, digest)[1]
         else:
             runs = _train(experiment, checkpoint, data_folder, progress)
-            if any(run.failure for run in runs):
-                return runs
             save_record(record, experiment, runs)
         checkpoint.remove()
     return runs
@@ -160,11 +194,12 @@ def run_experiment(
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other process works in the folder; a killed one's lock ends with it."""
     lock = folder / "lock"
-    with lock.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with FileLock(lock):
         yield
-        # Who waits for the removed file finds the record, and so does who makes it anew.
-        lock.unlink(missing_ok=True)
+    # Who waits for the removed file finds the record, and so does who makes it anew. Windows
+    # removes no file that another process has open: that one will do it.
+    with suppress(OSError):
+        lock.unlink()
 
 
 def _train(
@@ -176,6 +211,9 @@ def _train(
     tasks = [spec.load(data_folder=data_folder) for spec in experiment.tasks]
     for task in tasks:
         _check_loss(task, experiment.training)
+    if checkpoint is not None:
+        sizes = [{"samples": len(t.x), "grid": t.grid, "loss": t.loss} for t in tasks]
+        check_room(experiment, sizes)
     if len(experiment.members) == 1:
         return [_train_one(experiment, tasks[0], checkpoint, progress)]
     return _train_several(experiment, tasks, checkpoint, progress)
@@ -202,13 +240,14 @@ def _train_one(
         failure = ""
     except TrainingDivergedError as error:
         history, failure = error.history, str(error)
-    run = _unmeasured(task, model, training, history, _spent(checkpoint, start))
+    run = _unmeasured(task, model, training, history, _provenance(checkpoint, start))
     return failed(run, failure) if failure else _measured(run, task, recorder)
 
 
-def _spent(checkpoint: Checkpointer | None, start: float) -> float:
-    """Seconds of training, over all processes that took part."""
-    return checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+def _provenance(checkpoint: Checkpointer | None, start: float) -> Provenance:
+    """That of a run that ends now, with the seconds of all processes that took part."""
+    spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+    return Provenance.now(spent)
 
 
 def _train_several(
@@ -229,44 +268,18 @@ def _train_several(
         failure = ""
     except TrainingDivergedError as error:
         history, failure = error.history, str(error)
-    seconds = _spent(checkpoint, start)
+    provenance = _provenance(checkpoint, start)
     runs = []
     for task, model, recorder in zip(of_member, models, recorders, strict=True):
-        run = _unmeasured(task, model, training, history, seconds)
-        lost = failure or ("" if _is_finite(model) else "the weights became NaN or infinite")
-        if training.steps and not lost:
+        run = _unmeasured(task, model, training, history, provenance)
+        if training.steps and not failure:
             recorder.observe(training.steps, model)
-        runs.append(failed(run, lost) if lost else _measured(run, task, recorder))
+        runs.append(failed(run, failure) if failure else _measured(run, task, recorder))
     return runs
 
 
-def _is_finite(model: CNN) -> bool:
-    return all(bool(torch.isfinite(p).all()) for p in model.parameters())
-
-
-def failed(run: Run, failure: str) -> Run:
-    """The run as one whose training failed; the weights of its network become NaN.
-
-    Args:
-        run: Before it failed.
-        failure: Why.
-    """
-    with torch.no_grad():
-        for parameter in run.model.parameters():
-            parameter.fill_(math.nan)
-    return replace(
-        run,
-        fit=math.nan,
-        norm=math.nan,
-        spectra=[],
-        activations=[],
-        held_out=None,
-        failure=failure,
-    )
-
-
 def _unmeasured(
-    task: Task, model: CNN, training: TrainConfig, history: History, seconds: float
+    task: Task, model: CNN, training: TrainConfig, history: History, provenance: Provenance
 ) -> Run:
     return Run(
         network=model.config,
@@ -276,7 +289,7 @@ def _unmeasured(
         fit=math.nan,
         norm=math.nan,
         task=TaskFacts.of(task),
-        provenance=Provenance.now(seconds),
+        provenance=provenance,
         examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
     )
 
@@ -284,9 +297,14 @@ def _unmeasured(
 def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> Run:
     """The run with what its network reached; with a recorder, its snapshots and activations."""
     model = run.model
+    if not is_finite(model):
+        return failed(run, "the weights became NaN or infinite at the last step")
+    fit = evaluate(model, task.x, task.y, loss=task.loss)
+    if not math.isfinite(fit):
+        return failed(run, f"the fit is {fit} after the last step")
     return replace(
         run,
-        fit=evaluate(model, task.x, task.y, loss=task.loss),
+        fit=fit,
         norm=float(model.parameter_norm().detach()),
         spectra=recorder.taken if recorder is not None else [],
         activations=activation_spectra(model, task.x[:MEASURED]) if recorder is not None else [],

@@ -15,6 +15,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from cbnlib.checks import check_positive, check_type
+
 COLOURS = 64
 """Of the pictures, which are WebP without loss: a quarter of what PNG takes for all colours."""
 
@@ -69,14 +71,17 @@ def slideshow(
         dpi: Dots per inch of the pictures.
 
     Raises:
-        ValueError: If there is no figure or no description, or the figures differ in size.
+        TypeError: If a frame has no figure.
+        ValueError: If there is no figure or no description, the figures differ in size, or `dpi` is
+            not positive.
     """
-    if not description.strip():
-        raise ValueError("a slideshow needs a description")
+    if not isinstance(description, str) or not description.strip():
+        raise ValueError(f"a slideshow needs a description, got {description!r}")
+    check_positive("dpi", dpi)
     labels, pictures, sizes = [], [], set()
     for label, figure in frames:
         labels.append(label)
-        pictures.append(_picture(figure, dpi))
+        pictures.append(_picture(check_type("figure", figure, Figure), dpi))
         sizes.add(tuple(map(float, figure.get_size_inches())))
     if len(sizes) != 1:
         raise ValueError(f"need figures of one size, got {sorted(sizes) or 'none'}")

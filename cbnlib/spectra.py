@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_grid, check_positive
+from cbnlib.checks import (
+    PRECISIONS,
+    check_count,
+    check_finite,
+    check_grid,
+    check_positive,
+    check_type,
+)
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
@@ -48,28 +55,46 @@ class Spectrum:
     Attributes:
         grid: Pixels per axis.
         values: Singular values, largest first, shape `[modes, directions]`.
+        upper_bound: Whether the values are only upper bounds, as with zero padding (S8): the i-th
+            largest of `operator_values()` is at least the i-th singular value of the layer.
+
+    Raises:
+        ValueError: On construction, if the values have another shape, or one is NaN or infinite.
     """
 
     grid: tuple[int, ...]
     values: Tensor
+    upper_bound: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values, and store the grid as a tuple."""
+        object.__setattr__(self, "grid", check_grid(self.grid))
+        modes = len(frequencies(self.grid).modes)
+        values = check_type("values", self.values, Tensor)
+        if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
+            raise ValueError(
+                f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
+                f"row per mode; got {values.dtype} of shape {tuple(values.shape)}"
+            )
+        check_finite("singular values", self.values)
 
     @property
     def omega(self) -> Tensor:
         """Frequency vectors, shape `[modes, axes]`."""
-        freqs = frequencies(self.grid)
-        return freqs.omega[freqs.modes]
+        return self._at_modes(frequencies(self.grid).omega)
 
     @property
     def degree(self) -> Tensor:
         r"""$\lvert\omega_1\rvert+\lvert\omega_2\rvert$, shape `[modes]`."""
-        freqs = frequencies(self.grid)
-        return freqs.degree[freqs.modes]
+        return self._at_modes(frequencies(self.grid).degree)
 
     @property
     def multiplicity(self) -> Tensor:
         """Real dimensions of one singular direction, 1 or 2, shape `[modes]`."""
-        freqs = frequencies(self.grid)
-        return freqs.multiplicity[freqs.modes]
+        return self._at_modes(frequencies(self.grid).multiplicity)
+
+    def _at_modes(self, of_frequencies: Tensor) -> Tensor:
+        return of_frequencies[frequencies(self.grid).modes].to(self.values.device)
 
     def real_dimensions(self, threshold: float) -> int:
         """Real dimensions whose singular value exceeds `threshold`.
@@ -144,8 +169,14 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
         grid: Pixels per axis.
 
     Raises:
-        ValueError: If a block holds NaN or infinity.
+        ValueError: If the shape does not fit the grid, or a block holds NaN or infinity.
     """
+    grid = check_grid(grid)
+    if blocks.ndim < 3 or blocks.shape[2:] != frequencies(grid).half_grid:
+        raise ValueError(
+            f"blocks on the grid {grid} must have shape [c_out, c_in, *half_grid] with half_grid "
+            f"{frequencies(grid).half_grid}, got {tuple(blocks.shape)}"
+        )
     return Spectrum(grid, _values_of_halves(blocks.unsqueeze(0), grid)[0])
 
 
@@ -164,8 +195,8 @@ def filter_spectrum(
             filter's own. The values are off by about 1e-6 or 1e-15 times the largest one.
 
     Raises:
-        ValueError: If the window does not fit the grid, the filter holds NaN or infinity, or the
-            precision is another one.
+        ValueError: If the window does not fit the grid, the filter is on the meta device, complex,
+            or holds NaN or infinity, or the precision is another one.
 
     Reference: Sedghi, Gupta and Long (ICLR 2019) for the use of the FFT.
 
@@ -178,10 +209,10 @@ def filter_spectrum(
     window = tuple(w.shape[2:])
     if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
         raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
-    w = w.detach().to(_check_precision(dtype or w.dtype))
+    w = w.detach().to(check_weight("filter", w, dtype))
     if math.prod(window) > _DIRECT_TAPS:
         return spectrum_of_blocks(_transform(w, axes), axes)
-    phases = _phases(window, axes).to(w.dtype)
+    phases = _phases(window, axes).to(w)
     taps = w.flatten(2).flatten(0, 1).mT
 
     def blocks_at(rows: Tensor) -> Tensor:
@@ -202,8 +233,12 @@ def layer_spectra(
         dtype: Precision of the computation, as in `layer_spectrum`.
 
     Raises:
-        ValueError: If weights hold NaN or infinity, or the precision is another one.
+        ValueError: If weights are on the meta device or hold NaN or infinity, or the precision is
+            another one.
     """
+    for number, layer in enumerate(layers, start=1):
+        which = f" of layer {number}" if len(layers) > 1 else ""
+        check_weight(f"weight{which}", check_type("layer", layer, CircularConv).weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -256,7 +291,7 @@ def middle_half(depth: int) -> slice:
 
 def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
-    return layer_spectra(model.convs, dtype=dtype)
+    return layer_spectra(check_type("model", model, CNN).convs, dtype=dtype)
 
 
 def weight_spectra_over_time(
@@ -303,9 +338,11 @@ def activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[
         One spectrum per convolution, with `min(samples, channels)` directions each.
 
     Raises:
-        ValueError: If there is no sample, the shape does not fit or the data hold NaN.
+        ValueError: If there is no sample, the batch size is no integer >= 1, the shape does not fit
+            or the data hold NaN.
     """
     check_count("samples", len(x))
+    check_count("batch_size", batch_size)
     check_finite("x", x)
     triangles: list[Tensor | None] = [None] * len(model.convs)
     for batch in x.split(batch_size):
@@ -324,6 +361,9 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
+    if not updated.isfinite().all():  # underflow, as in `_values`
+        check_finite("activations", activations)
+        updated = torch.linalg.qr(_without_dust(rows), mode="r").R
     return updated
 
 
@@ -333,15 +373,32 @@ def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
     return _singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
 
 
-def _check_precision(dtype: torch.dtype) -> torch.dtype:
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"precision must be torch.float32 or torch.float64, got {dtype}")
-    return dtype
+def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the precision to compute in, if a weight can be computed with.
+
+    Args:
+        name: What the error calls the weight.
+        w: The weight.
+        dtype: The precision asked for; None for the weight's own.
+
+    Raises:
+        ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
+            is neither `torch.float32` nor `torch.float64`.
+    """
+    precision = dtype or w.dtype
+    if precision not in PRECISIONS or w.is_complex():
+        raise ValueError(
+            f"{name}: the precision must be torch.float32 or torch.float64, got {precision} for a "
+            f"weight of {w.dtype}; for a real weight, choose it by `dtype`"
+        )
+    check_finite(name, w)
+    return precision
 
 
 def _transform(w: Tensor, grid: tuple[int, ...]) -> Tensor:
     """Fourier blocks of a filter, `[c_out, c_in, *half_grid]`: `rfftn`, shared by the cores."""
-    blocks = torch.empty(*w.shape[:2], *frequencies(grid).half_grid, dtype=w.dtype.to_complex())
+    shape = (*w.shape[:2], *frequencies(grid).half_grid)
+    blocks = torch.empty(shape, dtype=w.dtype.to_complex(), device=w.device)
 
     def fill(part: Tensor, out: Tensor) -> None:
         torch.fft.rfftn(part, s=grid, dim=tuple(range(2, w.ndim)), out=out)
@@ -354,9 +411,9 @@ def _transform(w: Tensor, grid: tuple[int, ...]) -> Tensor:
 def _blocks_of_equal(layers: Sequence[CircularConv], dtype: torch.dtype | None) -> Tensor:
     """Fourier blocks of layers of equal shape, `[layers, c_out, c_in, *half_grid]`."""
     first = layers[0]
-    precision = _check_precision(dtype or first.weight.dtype)
+    precision = dtype or first.weight.dtype
     shape = (len(layers), first.c_out, first.c_in, *frequencies(first.grid).half_grid)
-    blocks = torch.empty(shape, dtype=precision.to_complex())
+    blocks = torch.empty(shape, dtype=precision.to_complex(), device=first.weight.device)
 
     def fill(layer: CircularConv, out: Tensor) -> None:
         if layer.weight.dtype != precision:
@@ -369,12 +426,12 @@ def _blocks_of_equal(layers: Sequence[CircularConv], dtype: torch.dtype | None) 
 
 def _groups(layers: Sequence[CircularConv]) -> Iterator[list[int]]:
     """Indices of layers with equal blocks, in groups that are together of a bounded size."""
-    alike: dict[tuple[tuple[int, ...], tuple[int, ...], torch.dtype], list[int]] = {}
+    alike: dict[tuple[Any, ...], list[int]] = {}
     for i, layer in enumerate(layers):
-        key = ((layer.c_out, layer.c_in), layer.grid, layer.weight.dtype)
+        key = (layer.c_out, layer.c_in, layer.grid, layer.weight.dtype, layer.weight.device)
         alike.setdefault(key, []).append(i)
-    for (channels, grid, _), members in alike.items():
-        half_spectrum = 8 * math.prod(channels) * math.prod(grid)  # in float64
+    for (c_out, c_in, grid, *_), members in alike.items():
+        half_spectrum = 8 * c_out * c_in * math.prod(grid)  # in float64
         most = max(1, _GROUP_BYTES // half_spectrum)
         yield from (members[i : i + most] for i in range(0, len(members), most))
 
@@ -438,6 +495,20 @@ def _values(matrices: Tensor) -> Tensor:
     return again
 
 
+def singular_vectors(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""$U$, $\sigma$ and $V^*$ of a batch of matrices, also where underflow disturbs the library.
+
+    Args:
+        matrices: Real or complex, shape `[..., rows, columns]`.
+
+    Raises:
+        ValueError: If an entry is NaN or infinite.
+    """
+    check_finite("matrices", matrices)
+    u, s, vh = torch.linalg.svd(_without_dust(matrices), full_matrices=False)
+    return u, s, vh
+
+
 def _without_dust(matrices: Tensor) -> Tensor:
     """The matrices with 0 for entries too small to count beside the largest of their matrix.
 
@@ -448,7 +519,8 @@ def _without_dust(matrices: Tensor) -> Tensor:
     complex_ones = matrices.is_complex()
     entries = torch.view_as_real(matrices.resolve_conj()) if complex_ones else matrices
     size, kind = entries.abs(), torch.finfo(matrices.dtype)
-    largest = size.amax(dim=tuple(range(1, size.ndim)), keepdim=True)
+    axes = (-3, -2, -1) if complex_ones else (-2, -1)
+    largest = size.amax(dim=axes, keepdim=True)
     dust = size < (kind.eps**2 * largest).clamp_min(kind.tiny)
     cleaned = entries.masked_fill(dust, 0)
     return torch.view_as_complex(cleaned) if complex_ones else cleaned
@@ -499,4 +571,5 @@ def _start_worker() -> None:
     torch.set_grad_enabled(False)  # is on in every new thread
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

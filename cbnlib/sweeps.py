@@ -8,7 +8,7 @@ checkpoints.
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,11 +19,11 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from cbnlib.checks import check_choice, check_count
+from cbnlib.checks import check_choice, check_count, check_flag, check_type
 from cbnlib.experiments import Experiment
 from cbnlib.model import CNNConfig
 from cbnlib.records.record import load_record
-from cbnlib.runs import RECORD, run_experiment
+from cbnlib.runs import RECORD, Run, folder_of, run_experiment
 from cbnlib.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """An experiment that has no valid record, and why.
+    """An experiment without a network: its training failed, or it has no valid record.
 
     Attributes:
         name: Its folder's name.
         digest: The experiment's.
-        error: Kind and message of the error.
+        error: Why.
     """
 
     name: str
@@ -76,8 +76,8 @@ class SweepResult:
     """What became of the experiments of a sweep, in the order in which they were given.
 
     Attributes:
-        finished: Those that have their records; `load_record` or `run_experiment` reads them.
-        failed: Those that have not.
+        finished: Those that have a network; `load_record` or `run_experiment` reads them.
+        failed: Those that have none.
     """
 
     finished: tuple[FinishedRun, ...]
@@ -114,8 +114,11 @@ def grid_of(base: Experiment, **axes: Sequence[Any]) -> list[Experiment]:
         ['bump depth=4 ridge=0.01', 'bump depth=8 ridge=0.01']
     """
     of_network, of_training = ({f.name for f in fields(c)} for c in (CNNConfig, TrainConfig))
+    check_type("base", base, Experiment)
     for name, values in axes.items():
         check_choice("axis", name, of_network | of_training)
+        if isinstance(values, str) or not isinstance(values, Sized):
+            raise ValueError(f"values of axis {name!r} must be a list or tuple, got {values!r}")
         check_count(f"number of values of axis {name!r}", len(values))
     if "seed" in axes and len(base.seeds) > 1:
         raise ValueError(f"axis 'seed' needs a base with one seed, got {base.seeds}")
@@ -148,7 +151,8 @@ def sweep(
     """Run experiments side by side, each once, and keep their records.
 
     Every run has one thread, so that its bits do not depend on where it runs. A run that fails
-    (one that diverges, say) is reported and the others go on.
+    (one that diverges, say) is reported and the others go on; one that diverged has a record that
+    says so, and is not trained again.
 
     A run whose process is killed is run again and goes on from its last checkpoint. On local cores
     one killed process takes the runs of the others along, which go on in the same way; on a Dask
@@ -157,9 +161,10 @@ def sweep(
 
     Args:
         experiments: What to run; equal ones, whatever their labels, run once.
-        folder: Where the records go, each into its `Experiment.folder_name`. On a Dask cluster it
-            must be on a file system that this process and all workers share, at the same path and
-            with locks that hold between machines.
+        folder: Where the records go, each into its `Experiment.folder_name`, or where there is
+            one of the same digest already, whatever its label. On a Dask cluster the folder must be
+            on a file system that this process and all workers share, at the same path and with
+            locks that hold between machines.
         workers: Local processes; None for one per core, 1 for this process alone. Not for a Dask
             cluster, which has its own.
         scheduler: Address of a Dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers have
@@ -175,7 +180,11 @@ def sweep(
     Raises:
         ValueError: If both workers and a scheduler are given, a number is out of range, no
             scheduler answers at the address, or Dask is not installed.
+        TypeError: If something is no experiment.
     """
+    if isinstance(experiments, Experiment | str) or not isinstance(experiments, Iterable):
+        raise TypeError(f"experiments must be a list of them, got {experiments!r:.80}")
+    check_flag("progress", progress)
     if workers is not None and scheduler is not None:
         raise ValueError("workers are local processes: give either workers or a scheduler")
     cores = check_count("workers", int(joblib.cpu_count()) if workers is None else workers)
@@ -183,6 +192,7 @@ def sweep(
     root = Path(folder).resolve()
     jobs: dict[str, Experiment] = {}
     for experiment in experiments:
+        check_type("experiment", experiment, Experiment)
         jobs.setdefault(experiment.digest(), experiment)
     outcomes = {digest: _earlier(job, root) for digest, job in jobs.items()}
     todo = [job for digest, job in jobs.items() if outcomes[digest] is None]
@@ -219,7 +229,7 @@ class _Work:
     data_folder: Path | None
 
     def __call__(self, experiment: Experiment) -> Outcome:
-        folder, threads = self.root / experiment.folder_name, torch.get_num_threads()
+        folder, threads = folder_of(experiment, self.root), torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             runs = run_experiment(
@@ -229,27 +239,26 @@ class _Work:
             return _failure(experiment, error)
         finally:
             torch.set_num_threads(threads)
-        if all(run.failure for run in runs):
-            return FailedRun(experiment.folder_name, experiment.digest(), runs[0].failure)
-        return _finished(experiment, folder, runs[0].provenance.seconds, trained=True)
+        return _outcome(experiment, folder, runs, trained=True)
 
 
 def _earlier(experiment: Experiment, root: Path) -> Outcome | None:
     """The outcome of an experiment that has a record already."""
-    folder = root / experiment.folder_name
+    folder = folder_of(experiment, root)
     if not os.path.lexists(folder / RECORD):
         return None
     try:
         _, runs = load_record(folder / RECORD, experiment.digest())
     except ValueError as error:
         return _failure(experiment, error)
-    return _finished(experiment, folder, runs[0].provenance.seconds, trained=False)
+    return _outcome(experiment, folder, runs, trained=False)
 
 
-def _finished(
-    experiment: Experiment, folder: Path, seconds: float, *, trained: bool
-) -> FinishedRun:
-    return FinishedRun(experiment.folder_name, experiment.digest(), folder, seconds, trained)
+def _outcome(experiment: Experiment, folder: Path, runs: list[Run], *, trained: bool) -> Outcome:
+    if all(run.failure for run in runs):
+        return FailedRun(folder.name, experiment.digest(), runs[0].failure)
+    seconds = runs[0].provenance.seconds
+    return FinishedRun(folder.name, experiment.digest(), folder, seconds, trained)
 
 
 def _failure(experiment: Experiment, error: BaseException) -> FailedRun:

@@ -44,15 +44,21 @@ class TrainConfig:
     these two. They are most of a record's bytes."""
 
     def __post_init__(self) -> None:
-        """Check every field."""
-        check_positive("ridge", self.ridge, zero=True)
-        check_positive("learning_rate", self.learning_rate)
-        check_count("steps", self.steps, minimum=0)
-        check_count("batch_size", self.batch_size)
-        check_choice("optimizer", self.optimizer, get_args(Optimizer))
-        if not 0 <= self.momentum < 1:
+        """Check every field, and store numbers as Python's own."""
+        clean = {
+            "ridge": check_positive("ridge", self.ridge, zero=True),
+            "learning_rate": check_positive("learning_rate", self.learning_rate),
+            "steps": check_count("steps", self.steps, minimum=0),
+            "batch_size": check_count("batch_size", self.batch_size),
+            "momentum": check_positive("momentum", self.momentum, zero=True),
+            "seed": check_count("seed", self.seed, minimum=0),
+            "records": check_count("records", self.records),
+            "snapshots": check_count("snapshots", self.snapshots, minimum=2),
+        }
+        for name, value in clean.items():
+            object.__setattr__(self, name, value)
+        if self.momentum >= 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum!r}")
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("loss", self.loss, get_args(Loss))
-        check_count("records", self.records)
-        check_count("snapshots", self.snapshots, minimum=2)

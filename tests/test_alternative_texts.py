@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tools.notebook import read_source
-from tools.project import ROOT, Project
+from tools.project import ROOT, Project, files_in
 
 LEAST = 30
 EMPTY_WORDS = ("figure of", "image of", "picture of", "plot of", "graph of", "a figure", "an image")
@@ -66,9 +66,7 @@ def test_figures_of_notebooks(source):
     ] == []
 
 
-@pytest.mark.parametrize(
-    "page", sorted((ROOT / "book").glob("**/*.md")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("page", files_in(ROOT / "book", "**/*.md"), ids=lambda path: path.stem)
 def test_images_of_text_pages(page):
     assert text_problems(page.read_text(encoding="utf-8")) == []
 

@@ -50,18 +50,24 @@ def ctrl_c_is_heard():
 def test_no_kernel_outlives_the_build(tmp_path, kind):
     project = make_project(tmp_path, {"01_sleeps": notebook(cell(SLEEPS))})
     command = [sys.executable, "-m", "tools.execute", "--root", str(tmp_path)]
-    build = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    stderr = (tmp_path / "stderr").open("w")
+    build = subprocess.Popen(command, cwd=ROOT, stderr=stderr, start_new_session=True)
     try:
         told = project.notebooks / "kernel"
         assert until(told.exists)
         kernel = int(told.read_text())
-        build.send_signal(signal.Signals[kind])
+        if kind == "SIGINT":  # as a terminal sends it: to all of them
+            os.killpg(build.pid, signal.SIGINT)
+        else:
+            build.kill()
         assert build.wait(SECONDS) == {"SIGKILL": -signal.SIGKILL, "SIGINT": 130}[kind]
         assert until(lambda: is_gone(kernel))
     finally:
         build.kill()
         build.wait()
     assert not list(project.build.rglob("executed/*/*.ipynb"))
+    stderr.close()
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
 
 
 def test_a_silent_cell_is_shown_with_its_number(monkeypatch):

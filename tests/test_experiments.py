@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,6 +106,23 @@ def test_what_does_not_matter_leaves_the_digest() -> None:
     )
     assert a.digest() == b.digest()
     assert a.tasks == b.tasks
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "two"),
+    [
+        ("bump", {"n": 8, "sharpness": 4}, {"n": np.int64(8), "sharpness": np.float64(4)}),
+        ("motion", {"grid": [16], "speeds": (0, 2)}, {"speeds": [0.0, 2.0]}),
+        ("shape_texture", {"grid": (8,), "carrier": [2]}, {"grid": 8, "carrier": 2}),
+        ("low_pass", {"supports": [[0]], "grid": 8, "relu": 1},
+         {"supports": ((0,),), "grid": (8,), "relu": True}),
+        ("filtered_noise", {"gains": [1, 0], "n": 2}, {"gains": (1.0, 0.0), "n": 2}),
+    ],
+)  # fmt: skip
+def test_values_that_mean_the_same_are_one_task(
+    name: str, one: dict[str, Any], two: dict[str, Any]
+) -> None:
+    assert TaskSpec(name, one) == TaskSpec(name, two)
 
 
 def test_the_digest_does_not_depend_on_the_process() -> None:

@@ -5,6 +5,7 @@ import torch
 from oracles import GRIDS, pixels
 
 from cbnlib import frequencies
+from cbnlib.real_dft import FOLDED_FROM, coordinates_to_blocks, real_dft
 
 
 def signed(k: int, n: int) -> int:
@@ -58,3 +59,27 @@ def test_pairs_inside_the_outer_columns_are_listed_once() -> None:
 def test_bad_grid(grid: object) -> None:
     with pytest.raises(ValueError, match="grid"):
         frequencies(grid)  # type: ignore[arg-type]
+
+
+def test_what_a_caller_changes_is_its_own() -> None:
+    """The tables are made once; nobody can change them for the others."""
+    grid, cpu = (FOLDED_FROM, FOLDED_FROM), torch.device("cpu")
+    tables = [
+        lambda name=name: getattr(frequencies(grid), name)
+        for name in ("omega", "degree", "weight", "multiplicity", "modes")
+    ]
+    transform = real_dft(grid, torch.float32, cpu)
+    tables += [lambda: transform.omega, lambda: transform.order]
+    for table in tables:
+        before = table().clone()
+        table().fill_(7)
+        assert torch.equal(table(), before)
+
+
+def test_the_tables_do_not_depend_on_the_default_device() -> None:
+    with torch.device("meta"):
+        made = frequencies((3, 17)), real_dft((17,), torch.float32, torch.device("cpu"))
+        assert coordinates_to_blocks(torch.ones(17), (17,)).is_meta
+    assert made[0].omega.device == made[1].omega.device == torch.device("cpu")
+    assert int(frequencies((3, 17)).multiplicity.sum()) == 51
+    assert coordinates_to_blocks(torch.ones(17), (17,)).isfinite().all()

@@ -52,6 +52,16 @@ def test_finished_runs_are_kept_once(trained: Path, capsys: pytest.CaptureFixtur
     assert "kept" not in capsys.readouterr().out
 
 
+def test_leftovers_of_a_killed_call_are_removed(trained: Path) -> None:
+    root = trained.parents[3]
+    kept = root / "records" / "01_some" / trained.name
+    (kept / f".{RECORD}.0123456789abcdef.tmp").mkdir(parents=True)
+    (kept.parents[1] / ".notes.tmp").write_text("mine")
+    assert main(["--root", str(root)]) == 0
+    assert [path.name for path in kept.iterdir()] == [RECORD]
+    assert (kept.parents[1] / ".notes.tmp").read_text() == "mine"
+
+
 def test_a_damaged_run_is_not_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays = trained / RECORD / "arrays.npz"
     arrays.write_bytes(arrays.read_bytes()[:-1])

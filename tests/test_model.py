@@ -9,6 +9,7 @@ from oracles import dense_matrix, dense_matrix_of, pixels, rng
 from torch import nn
 
 from cbnlib import CircularConv, frequencies
+from cbnlib.model import CoarseStage
 
 
 @pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
@@ -99,6 +100,18 @@ def test_the_seed_decides_the_weights() -> None:
     a, b, c = (random_network(seed=s, grid=(6,)) for s in (0, 0, 1))
     assert torch.equal(a.convs[0].weight, b.convs[0].weight)
     assert not torch.equal(a.convs[0].weight, c.convs[0].weight)
+
+
+@pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
+@pytest.mark.parametrize("coarse", [None, CoarseStage((4, 5), 2, 2)], ids=["one grid", "coarse"])
+def test_a_network_works_on_the_device_of_its_weights(parametrization: str, coarse: Any) -> None:
+    """No tensor is on another device; the meta device stands for any that is not the CPU."""
+    model = random_network(grid=(6, 7), parametrization=parametrization, coarse=coarse).to("meta")
+    y = model(torch.zeros(2, 1, 6, 7, dtype=torch.float64, device="meta"))
+    y.sum().backward()
+    assert y.is_meta
+    assert y.shape == (2, 1, 6, 7)
+    assert all(p.grad is not None and p.grad.is_meta for p in model.parameters())
 
 
 @pytest.mark.parametrize(

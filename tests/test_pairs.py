@@ -7,7 +7,7 @@ import pytest
 
 from tools import pair
 from tools.notebook import declared_parameters, parameters_cells, read_source
-from tools.project import ROOT, BuildError, Project
+from tools.project import ROOT, BuildError, Project, files_in
 
 PROJECT = Project(ROOT)
 SOURCES = PROJECT.sources()
@@ -20,7 +20,8 @@ each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: so
 @pytest.fixture
 def copied(tmp_path):
     """A copy of the notebooks to break."""
-    shutil.copytree(PROJECT.notebooks, tmp_path / "notebooks")
+    hidden = shutil.ignore_patterns(".*")
+    shutil.copytree(PROJECT.notebooks, tmp_path / "notebooks", ignore=hidden)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return Project(tmp_path)
 
@@ -62,7 +63,7 @@ def test_committed_pair_has_no_outputs(source):
 
 def test_writing_pairs_is_repeatable(copied):
     pair.write_pairs(copied)
-    for committed in sorted(PROJECT.notebooks.glob("*.*")):
+    for committed in files_in(PROJECT.notebooks, "*.*"):
         assert (copied.notebooks / committed.name).read_bytes() == committed.read_bytes()
 
 

@@ -1,21 +1,31 @@
 """The build on a tiny project: nothing stale, failures named, only what changed done again."""
 
+import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cbnlib.claims import KEY, Claim
-from tools import check_browser, execute, render
+from tools import check_browser, execute, render, run_notebook
 from tools.browser.chromium import browser_version
 from tools.browser.passed import Passed
 from tools.check_site import site_problems
+from tools.digest import execution_digest, is_current, stored_facts
+from tools.notebook import parse_parameter
+from tools.outputs import clean_outputs
 from tools.pages import Page, pages
 from tools.pair import write_pairs
-from tools.project import ROOT, Project
+from tools.project import ROOT, BuildError, Project
+from tools.sphinx_ext.accessible import repair
+from tools.sphinx_ext.offline_search import joined
 
 HEADER = """\
 ---
@@ -108,6 +118,13 @@ FAILURES = {
     "01_raises": ("raise ValueError('no good')", "ValueError: no good"),
     "02_sleeps": ("time.sleep(100)", "longer than 3 s"),
     "03_dies": ("os.kill(os.getpid(), 9)", "the kernel died"),
+    "05_killed": ("os.kill(os.getppid(), 9)", "the process that ran it was killed"),
+    "06_syntax": ("1 +", "SyntaxError"),
+}
+BAD_SOURCES = {
+    "07_latin": ("# A title", "# Une journ\xe9e", "07_latin.md is no MyST notebook in UTF-8"),
+    "08_bare": ("[parameters]", "[]", "0 cells are tagged `parameters`"),
+    "09_typed": ("seed: int = 0", "seed: int =", "the `parameters` cell is not Python"),
 }
 
 
@@ -153,8 +170,12 @@ def failed(tmp_path_factory):
     notebooks = {
         stem: notebook(cell("import os, time"), cell(line)) for stem, (line, _) in FAILURES.items()
     }
-    project = make_project(tmp_path_factory.mktemp("failed"), notebooks | {"04_runs": notebook()})
+    notebooks |= dict.fromkeys(("04_runs", *BAD_SOURCES), notebook())
+    project = make_project(tmp_path_factory.mktemp("failed"), notebooks)
     pretend_built(project)
+    for stem, (good, bad, _) in BAD_SOURCES.items():
+        source = project.notebooks / f"{stem}.md"
+        source.write_text(source.read_text(encoding="utf-8").replace(good, bad), encoding="latin-1")
     with pytest.MonkeyPatch.context() as patch:
         told = []
         patch.setattr("builtins.print", lambda *args, **_: told.append(" ".join(map(str, args))))
@@ -165,7 +186,8 @@ def failed(tmp_path_factory):
 def test_failures_give_a_status_and_leave_nothing_stale(failed):
     project, status, told = failed
     assert status == 1
-    assert "3 of 4 notebooks failed" in told
+    assert "8 of 9 notebooks failed" in told
+    assert "execute: 9 of 9 chapters done" in told
     assert [copy.stem for copy in project.executed("quick").iterdir()] == ["04_runs"]
     assert not project.site.exists()
 
@@ -177,8 +199,14 @@ def test_a_failed_notebook_is_named_with_its_cell(failed, stem):
     report = told.split(f"{stem}: FAILED")[1].split("FAILED")[0]
     assert f"in cell {stem}-003: {line}" in report
     assert error in report
-    assert f"_build/failed/{stem}.ipynb" in report
-    assert (project.failed / f"{stem}.ipynb").exists()
+    assert f"_build/failed/quick/{stem}.ipynb" in report
+    assert (project.failed("quick") / f"{stem}.ipynb").exists()
+
+
+@pytest.mark.parametrize("stem", BAD_SOURCES)
+def test_a_bad_source_fails_alone_and_is_named(failed, stem):
+    _, _, told = failed
+    assert BAD_SOURCES[stem][-1] in told.split(f"{stem}: FAILED")[1].split("FAILED")[0]
 
 
 @pytest.fixture(scope="module")
@@ -246,36 +274,201 @@ def test_parameters_reach_the_notebooks_that_declare_them(built, capsys):
         (["--profile", "fast"], "'fast'; there are: quick, paper"),
         (["-p", "depth", "3"], "'depth' in 01_imports, 02_plain; there are: profile, seed"),
         (["--seed", "one"], "seed must be of type int, got 'one'"),
+        (["--seed", "1:30"], "seed must be of type int, got '1:30'"),
         (["09"], "'09'; there are: 01_imports, 02_plain"),
+        (["--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["--timeout", "-1"], "--timeout must be at least 1, got -1"),
     ],
 )
-def test_bad_options_are_refused(built, capsys, options, told):
+def test_bad_options_are_refused_before_anything_is_removed(built, capsys, options, told):
+    built.site.mkdir(exist_ok=True)
+    copies = list(built.executed("quick").iterdir())
     assert run(built, *options) == 2
     assert told in capsys.readouterr().err
+    assert copies
+    assert all(path.exists() for path in (*copies, built.site))
+
+
+def test_a_wrong_argument_and_a_build_without_a_change_import_nothing_heavy():
+    code = "import sys, tools.execute, tools.render; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    heavy = {"torch", "papermill", "nbformat", "jupytext", "PIL", "bs4", "cbnlib"}
+    assert heavy.intersection(done.stdout.decode().split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "value"),
+    [
+        ("010", 0, 10),
+        ("-3", 0, -3),
+        ("1e-3", 0.5, 0.001),
+        ("2", 0.5, 2.0),
+        (".5", 1.0, 0.5),
+        ("true", False, True),
+        ("1:30", "x", "1:30"),
+    ],
+)
+def test_numbers_are_read_as_they_stand(text, default, value):
+    assert parse_parameter("p", text, default) == value
+    assert type(parse_parameter("p", text, default)) is type(default)
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [("1:30", 0), ("0x10", 0), ("1_0", 0), ("1.0", 0), ("nan", 0.5), ("1e999", 0.5), ("yes", True)],
+)
+def test_what_is_no_number_is_refused(text, default):
+    with pytest.raises(BuildError, match=f"got '{text}'"):
+        parse_parameter("p", text, default)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"metadata": {}}'])
+def test_a_damaged_copy_is_executed_again(built, capsys, content):
+    copy = built.executed("quick") / "02_plain.ipynb"
+    copy.write_text(content, encoding="utf-8")
+    assert stored_facts(copy) == {}
+    if not content:
+        assert run(built) == 0
+        assert executed(capsys) == ["02_plain"]
+
+
+def digest_of(project, stem):
+    source = project.notebooks / f"{stem}.md"
+    return execution_digest(project, source, source.read_bytes(), {})
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("records/02_own/run/a", True),
+        ("records/11_other/run/a", True),
+        ("records/12_third/run/a", False),
+        ("records/.notes.tmp", False),
+        ("records/11_other/.a.tmp/a", False),
+        ("notebooks/.ipynb_checkpoints/02_own.md", False),
+    ],
+)
+def test_a_page_depends_on_all_records_that_its_source_names(tmp_path, path, changes):
+    text = notebook(cell('runs_of(experiments, profile, "11_other")'))
+    project = make_project(tmp_path, {"02_own": text})
+    for name in ("02_own", "11_other", "12_third"):
+        (tmp_path / "records" / name).mkdir(parents=True)
+    before = digest_of(project, "02_own")
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("1", encoding="utf-8")
+    assert (digest_of(project, "02_own") != before) is changes
+    assert [source.stem for source in project.sources()] == ["02_own"]
+
+
+def test_what_is_executed_is_what_was_planned(tmp_path, monkeypatch):
+    """A source that is edited while it waits gives a copy of the old text, which is stale then."""
+    project = make_project(tmp_path, {"01_waits": notebook(cell("print('old')"))})
+    source = project.notebooks / "01_waits.md"
+
+    def edit(*_):
+        text = source.read_text(encoding="utf-8")
+        source.write_text(text.replace("old", "new"), encoding="utf-8")
+
+    monkeypatch.setattr(execute, "remove_stale", edit)
+    assert run(project) == 0
+    assert streams(project, "01_waits")["stdout"] == "old\n"
+    assert not is_current(
+        project, source, stored_facts(project.executed("quick") / "01_waits.ipynb")
+    )
+
+
+def test_a_full_disk_is_told_with_the_notebook(tmp_path, monkeypatch):
+    project = make_project(tmp_path, {"01_large": notebook()})
+    [job] = execute.plan(project, execute.parse(["--root", str(tmp_path)]))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(job.partial))
+
+    for name in ("_papermill", "_store"):
+        with monkeypatch.context() as patch:
+            patch.setattr(run_notebook, "_papermill", lambda *_, **__: {})
+            patch.setattr(run_notebook, name, full)
+            failure = run_notebook.run_notebook(job, live=False)
+        assert "01_large: FAILED" in failure.told("01_large")
+        assert "No space left on device" in failure.told("01_large")
+
+
+def test_the_longest_is_started_first(tmp_path, monkeypatch):
+    stems = ("01_a", "02_b", "03_c", "04_d")
+    project = make_project(tmp_path, dict.fromkeys(stems, notebook()))
+    project.durations.write_text('{"quick": {"01_a": 5, "02_b": 50, "04_d": 1}}', encoding="utf-8")
+    project.build.mkdir()
+    project.measured_durations.write_text('{"quick": {"04_d": 200}}', encoding="utf-8")
+    order = []
+
+    def run_nothing(job, outlook, _live):
+        order.append(job.name)
+        return job, None, 1.0
+
+    monkeypatch.setattr(execute, "_run_in_process", run_nothing)
+    assert run(project, "--jobs", "1") == 0
+    assert order == ["04_d", "03_c", "02_b", "01_a"]
+    assert json.loads(project.measured_durations.read_text())["quick"] == dict.fromkeys(stems, 1.0)
+
+
+LONG = {
+    "nothing": "x" * 1_000_000,
+    "bars": "\r" + "[1:00" * 200_000,
+    "digits": "\r[" + "1" * 1_000_000,
+    "names": "ipykernel_1" * 100_000,
+    "moves": "\x1b[" * 400_000,
+    "returns": "\r" * 1_000_000 + "x",
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_long_outputs_are_cleaned_in_a_moment(kind):
+    streams = [new_output("stream", name="stdout", text=LONG[kind])]
+    start = time.process_time()
+    clean_outputs(new_notebook(cells=[new_code_cell(outputs=streams)]))
+    joined(LONG[kind])
+    repair(f"<pre>{LONG[kind]}{' ' * 100_000}</pre>")
+    assert time.process_time() - start < 1
+
+
+def test_caches_go_to_the_build_folder_where_the_home_is_not_writable(tmp_path, monkeypatch):
+    project = Project(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert project.caches == {}
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    assert project.caches["MPLCONFIGDIR"].startswith(str(project.build))
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     """A book of two text pages and a notebook, rendered with the real settings."""
     line = notebook(FIGURE, cell(STATES_A_CLAIM))
-    project = make_project(tmp_path_factory.mktemp("rendered"), {"01_line": line})
-    shutil.copytree(ROOT / "tools", project.root / "tools")
-    project.book.mkdir()
-    shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
-    for name in ("logo.svg", "favicon.svg", "execution.md"):
-        shutil.copy(ROOT / "book" / name, project.book)
     text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
     claims = f"Reproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}"
-    write_book(project, f"{text}\n\n{claims}\n{READERS}")
-    bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
-    (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
+    text = f"{text}\n\n{claims}\n{READERS}"
+    project = make_book(tmp_path_factory.mktemp("rendered"), {"01_line": line}, text)
     assert run(project) == 0
     assert render.main(["--root", str(project.root)]) == 0
     return project
 
 
+def make_book(root, notebooks, text):
+    """A project that can be rendered, with the given notebooks and a start page."""
+    project = make_project(root, notebooks)
+    shutil.copytree(ROOT / "tools", project.root / "tools")
+    project.book.mkdir()
+    shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
+    for name in ("logo.svg", "favicon.svg", "execution.md"):
+        shutil.copy(ROOT / "book" / name, project.book)
+    bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
+    (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
+    write_book(project, text)
+    return project
+
+
 def write_book(project, text):
-    names = ("notebooks/01_line", "execution", "run_yourself")
+    chapters = [f"notebooks/{source.stem}" for source in project.sources()]
+    names = (*chapters, "execution", "run_yourself")
     toc = "format: jb-book\nroot: intro\nchapters:\n" + "".join(f"- file: {n}\n" for n in names)
     (project.book / "run_yourself.md").write_text("# Run it yourself\n", encoding="utf-8")
     (project.book / "_toc.yml").write_text(toc, encoding="utf-8")

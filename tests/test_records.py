@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import pickle
 import random
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 import torch
 from model_cases import LAYERS, random_layer
 
-from cbnlib import CNNConfig, TrainConfig, layer_spectrum
+from cbnlib import CNNConfig, TrainConfig, activation_spectra, layer_spectrum, weight_spectra
 from cbnlib.experiments import Experiment, TaskSpec, single
 from cbnlib.layers import CircularConv
 from cbnlib.model import CoarseStage
@@ -32,7 +34,7 @@ from cbnlib.records.sealed import (
     remove_leftovers,
     write_sealed,
 )
-from cbnlib.runs import RECORD, Run, run_experiment
+from cbnlib.runs import RECORD, Run, failed, run_experiment
 
 TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=6, batch_size=8, seed=3)
 BUMP = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 3, 3), TRAINING, label="small")
@@ -92,8 +94,18 @@ def test_failed_write_leaves_nothing_in_place(
             write_sealed(tmp_path / "s", {"a": b"1"})
     assert not (tmp_path / "s").exists()
     assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    (tmp_path / ".notes.tmp").write_text("mine")
+    (tmp_path / ".mine.tmp").mkdir()
     remove_leftovers(tmp_path)
-    assert not any(tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.tmp", ".notes.tmp"]
+
+
+def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealed, "MAX_FILES", 3)
+    write_sealed(tmp_path / "s", {"a": b"", "b": b""})
+    assert len(read_sealed(tmp_path / "s")) == 2
+    with pytest.raises(ValueError, match="3 files and SHA256SUMS, at most 3 are allowed"):
+        write_sealed(tmp_path / "t", {"a": b"", "b": b"", "c": b""})
 
 
 def test_too_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +278,7 @@ def test_arrays_round_trip() -> None:
 
 
 def test_large_arrays_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cbnlib.records.encoding.MAX_BYTES", 2**20 + 1000)
+    monkeypatch.setattr("cbnlib.records.encoding.MAX_ARRAY", 1000)
     arrays = {str(i): np.full(400, i, "uint8") for i in range(5)}
     files = npz_files(arrays)
     assert list(files) == ["arrays.npz", "arrays-2.npz", "arrays-3.npz"]
@@ -414,6 +426,35 @@ def test_an_ensemble_has_one_history(tmp_path: Path) -> None:
     reseal(record, lambda document, _: document["networks"][0].pop("history"))
     with pytest.raises(RecordError, match="the first network has no history"):
         load_record(record)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-45, 7e-45, 1e-40, 1e-20])
+@pytest.mark.parametrize(
+    "network", [CNNConfig(8, 4, 3), CNNConfig((4, 4), 3, 2, window=3)], ids=str
+)
+def test_weights_that_decayed_are_kept(size: float, network: CNNConfig, tmp_path: Path) -> None:
+    task = "bump" if network.grid == (8,) else "shape_texture"
+    options = {"n": 8} if task == "bump" else {"grid": [4, 4], "carrier": [0, 2]}
+    experiment = single(task, options, network, TRAINING)
+    [run] = run_experiment(experiment, progress=False)
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.copy_(size * parameter.sign())
+    run = replace(run, activations=activation_spectra(run.model, run.examples[0]))
+    save_record(tmp_path / "r", experiment, [run])
+    [kept] = load_record(tmp_path / "r")[1]
+    for a, b in zip(kept.model.parameters(), run.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=0)
+
+
+def test_directions_are_put_together_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is that of a part; the bits are those of all at once."""
+    layer = bottlenecked((6, 8))
+    packed, whole, parts = compact(layer), fresh(layer), fresh(layer)
+    expand(packed, whole)
+    monkeypatch.setattr("cbnlib.records.compact._AT_ONCE", 1)
+    expand(packed, parts)
+    assert torch.equal(whole.weight, parts.weight)
 
 
 def test_both_members_of_a_pair_come_back() -> None:
@@ -591,6 +632,122 @@ def test_another_experiment_is_refused(record: Path) -> None:
         load_record(record, "0" * 64)
 
 
+def test_what_a_load_refuses_is_not_written(record: Path, tmp_path: Path) -> None:
+    experiment, [run] = load_record(record)
+    x, y = run.examples
+    where = {**run.provenance.environment, "processor": "<b>"}
+    for changes, message in [
+        ({"examples": (x.double(), y.double())}, r"array 'examples\.0\.x' has dtype float64"),
+        ({"spectra": []}, "non-empty TensorList"),
+        ({"activations": run.activations[:1]}, r"array '0\..*1' is missing"),
+        ({"fit": float("inf")}, "Out of range float"),
+        ({"provenance": replace(run.provenance, environment=where)}, "is no plain text"),
+        ({"task": replace(run.task, loss="cross_entropy")}, "does not fit the network"),
+    ]:
+        with pytest.raises((ValueError, RuntimeError), match=message):
+            save_record(tmp_path / "a", experiment, [replace(run, **changes)])
+    assert not any(tmp_path.iterdir())
+
+
+def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
+    """Before memory is taken: the layer would have 40 GB."""
+    wide = replace(BUMP, network=replace(BUMP.network, width=100_000))
+    deep = replace(BUMP, network=replace(BUMP.network, depth=10**9))
+    fine = replace(BUMP, network=replace(BUMP.network, grid=10**9))
+    files = read_sealed(copy)
+
+    def claim(experiment: Experiment, **entry: Any) -> Callable[[dict[str, Any], Any], None]:
+        def change(document: dict[str, Any], arrays: dict[str, Any]) -> None:
+            arrays.clear()
+            document |= {"experiment": experiment.facts(), "digest": experiment.digest()}
+            document["tasks"][0]["grid"] = list(experiment.network.grid)
+            document["networks"][0] |= entry
+
+        return change
+
+    modes = [{"form": "factors", "norm": 1.0, "discarded": 0.0}] * 3
+    failure = {"failure": "f", "fit": None, "norm": None, "snapshots": [], "layers": []}
+    for change, message in [
+        (
+            claim(wide, layers=modes),
+            r"too large.*convs\.1\.weight of 1 networks has 320000000000 byt",
+        ),
+        (claim(fine, layers=modes), "too large.*one channel of a signal has 4000000000 bytes"),
+        (claim(deep, **failure), "1000000000 layers, at most 65536 fit a record"),
+    ]:
+        write_sealed(copy, files, replace=True)
+        reseal(copy, change)
+        with pytest.raises(RecordError, match=message):
+            load_record(copy)
+
+
+def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights() -> None:
+    """The second value of a layer with one kept direction is what the weights lack."""
+    records = Path(__file__).parents[1] / "records" / "02_digit0"
+    stored, rebuilt = [], []
+    for sealed_folder in sorted(records.glob(f"*/{RECORD}")):
+        [run] = load_record(sealed_folder)[1]
+        assert run.weight_spectra is run.spectra[-1].layers
+        for ours, theirs in zip(run.weight_spectra, weight_spectra(run.model), strict=True):
+            stored.append(float(ours.values.min() / ours.values.max()))
+            rebuilt.append(float(theirs.values.min() / theirs.values.max()))
+    assert stored
+    assert max(abs(a - b) for a, b in zip(stored, rebuilt, strict=True)) < 3e-3
+    assert (
+        max(max(a, b) / max(min(a, b), 1e-12) for a, b in zip(stored, rebuilt, strict=True)) > 100
+    )
+
+
+def test_weight_spectra_of_every_kind_of_run(record: Path) -> None:
+    live = run_experiment(BUMP, progress=False)[0]
+    assert live.weight_spectra is live.spectra[-1].layers
+    without = replace(live, spectra=live.spectra[:-1])
+    for ours, theirs in zip(without.weight_spectra, weight_spectra(live.model), strict=True):
+        assert torch.equal(ours.values, theirs.values)
+    assert failed(load_record(record)[1][0], "it failed").weight_spectra == []
+
+
+WILD = TrainConfig(0.0, 1e9, 9, optimizer="sgd", seed=3)
+
+
+@pytest.mark.parametrize("seeds", [(3,), (3, 4)], ids=str)
+def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> None:
+    tasks = (TaskSpec("bump", {"n": 8, "samples": 20}),)
+    wild = Experiment(tasks, CNNConfig(8, 3, 3), WILD, seeds)
+    live = run_experiment(wild, folder=tmp_path, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+    kept = run_experiment(wild, folder=tmp_path, progress=False)
+    for run, original in zip(kept, live, strict=True):
+        assert (run.provenance.source, original.provenance.source) == ("record", "live")
+        assert run.failure == original.failure != ""
+        assert run.history.step == original.history.step
+        assert run.task == original.task
+        assert torch.equal(run.examples[0], original.examples[0])
+        for nothing in (
+            run.fit,
+            run.norm,
+            run.loss,
+            *(p.detach().sum() for p in run.model.parameters()),
+        ):
+            assert math.isnan(nothing)
+        assert (run.spectra, run.activations, run.held_out) == ([], [], None)
+    save_record(tmp_path / "again", wild, kept)
+    assert read_sealed(tmp_path / "again") == read_sealed(tmp_path / RECORD)
+    reseal(tmp_path / RECORD, put("networks", 0, "failure", value=""))
+    with pytest.raises(RecordError, match="failed without a reason"):
+        load_record(tmp_path / RECORD)
+
+
+def test_one_of_an_ensemble_may_have_failed(tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["ensemble"]
+    runs = run_experiment(experiment, progress=False)
+    runs[0] = failed(runs[0], "it failed")
+    save_record(tmp_path / "a", experiment, runs)
+    kept = load_record(tmp_path / "a")[1]
+    assert [run.failure for run in kept] == ["it failed", "", "", ""]
+    assert_same(kept[1], runs[1])
+
+
 def test_runs_with_nan_are_not_written(record: Path, tmp_path: Path) -> None:
     experiment, runs = load_record(record)
     with torch.no_grad():
@@ -649,6 +806,12 @@ FORGED: list[tuple[Any, str]] = [
     (put("tasks", 0, "samples", value=0), "0 samples"),
     (put("tasks", 0, "samples", value=True), r"tasks\[0\]\.samples must be int, got bool"),
     (put(*NETWORK, "fit", value=None), r"networks\[0\]\.fit must be float, got NoneType"),
+    (put(*NETWORK, "failure", value="it failed"), r"networks\[0\] must have the keys"),
+    (put("provenance", "environment", "processor", value='<img src=x onerror="alert(1)">'),
+     "is no plain text"),
+    (put("provenance", "environment", "&lt;", value=""), "is no plain text"),
+    (put("provenance", "finished", value="<script>"), "is no plain text"),
+    (put("tasks", 0, "name", value="<b>"), "is no plain text"),
     (put(*NETWORK, "fit", value=float("nan")), "NaN is no number of JSON"),
     (put(*NETWORK, "history", "fit", value=[]), "columns of a history differ in length"),
     (put(*NETWORK, "history", "step", 0, value=6), "steps of the history do not grow, or exceed 6"),

@@ -3,6 +3,8 @@
 import math
 import multiprocessing
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import pytest
 import torch
 
 import cbnlib.runs
-from cbnlib import CNN, CNNConfig, TrainConfig, evaluate, run_task
+from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
 from cbnlib.experiments import Experiment, TaskSpec, single
+from cbnlib.records.contents import commit_of
 from cbnlib.records.sealed import RecordError
-from cbnlib.runs import RECORD, obtain, run_experiment
+from cbnlib.runs import RECORD, folder_of, obtain, run_experiment
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
@@ -190,11 +193,104 @@ def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
         obtain(other, records=[tmp_path], workspace=None, progress=False)
 
 
-def test_a_failed_run_leaves_no_record(tmp_path: Path) -> None:
-    wild = single("bump", {"n": 8}, NETWORK, TrainConfig(0.0, 1e9, 9, optimizer="sgd"))
-    [run] = run_experiment(wild, folder=tmp_path, progress=False)
-    assert run.failure
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("steps", [1, 2, 9, 900])
+def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], steps: int) -> None:
+    """Also where weights are no numbers before the first record, and after the last step."""
+    training = TrainConfig(0.0, 1e30, steps, optimizer="sgd", momentum=0.0)
+    wild = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
+    for source in ("live", "record"):
+        [run] = obtain(wild, records=[], workspace=tmp_path, progress=False)
+        assert run.failure
+        assert run.provenance.source == source
+    assert len(trainings) == 1
+    with pytest.raises(TrainingDivergedError):
+        run_task(TASK, NETWORK, training, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (replace(BUMP, network=CNNConfig(8, 2000, 3)), r"convs\.1\.weight of 1 networks has 12800"),
+        (replace(BUMP, network=CNNConfig(8, 300, 3), seeds=tuple(range(30))), "of 30 networks has"),
+        (single("shape_texture", {"grid": [224, 224], "samples": 1, "carrier": [0, 8]},
+                CNNConfig((224, 224), 64, 3, window=3), TrainConfig(0.0, 0.1, 999)),
+         r"0\.spectra\.1 has"),
+    ],
+    ids=["wide", "many", "spectra"],
+)  # fmt: skip
+def test_what_cannot_be_kept_is_refused_before_training(
+    what: Experiment, message: str, tmp_path: Path, trainings: list[int]
+) -> None:
+    with pytest.raises(ValueError, match=f"too large for a record: .*{message}"):
+        run_experiment(what, folder=tmp_path, progress=False)
+    assert not trainings
+
+
+def test_another_default_precision_is_refused_before_training(
+    tmp_path: Path, trainings: list[int]
+) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"default dtype is torch\.float64, but records hold"):
+            run_experiment(BUMP, folder=tmp_path, progress=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not trainings
+    run_experiment(BUMP, folder=tmp_path, progress=False)
+
+
+def test_an_experiment_is_found_under_another_label(tmp_path: Path, trainings: list[int]) -> None:
+    for label in ("one", "two"):
+        named = replace(BUMP, label=label)
+        obtain(named, records=[], workspace=tmp_path, progress=False)
+        assert folder_of(named, tmp_path).name.startswith("one-")
+    assert len(trainings) == 1
+
+
+WINDOWS = """
+import os, shutil, sys
+shutil._use_fd_functions = False  # as there
+import torch, tqdm, joblib  # what they need of the system is theirs
+sys.modules |= dict.fromkeys(["fcntl", "resource", "pwd", "grp", "termios"])
+for name in ("register_at_fork", "O_NOFOLLOW", "O_NONBLOCK", "fork"):
+    delattr(os, name)
+open_file = os.open
+def no_folders(path, flags, *more, **options):
+    if os.path.isdir(path):
+        raise PermissionError(path)
+    return open_file(path, flags, *more, **options)
+os.open = no_folders
+from pathlib import Path
+class Locks:
+    def __init__(self, path): self.path = path
+    def __enter__(self): Path(self.path).touch()
+    def __exit__(self, *_): pass
+import filelock
+filelock.FileLock = Locks
+import cbnlib, cbnlib.records.sealed as sealed
+class System:
+    name = "nt"
+    def __getattr__(self, key): return getattr(os, key)
+sealed.os = System()
+from cbnlib import *
+what = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 2, 2), TrainConfig(0.01, 0.01, 5))
+for source in ("live", "record"):
+    [run] = run_experiment(what, folder=Path(sys.argv[1]), checkpoint_seconds=0, progress=False)
+    assert run.provenance.source == source
+print([path.name for path in Path(sys.argv[1]).iterdir()])
+"""
+
+
+def test_without_what_windows_lacks(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WINDOWS, str(tmp_path / "e")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['record']\n"
+
+
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert commit_of(Path(__file__).parents[1]) == ""
 
 
 def _run_and_tell(folder: Path, answers: Any) -> None:

@@ -88,6 +88,25 @@ def test_each_runs_once_and_a_failure_stops_nothing(
     assert capsys.readouterr().err == ""
 
 
+def test_a_sweep_of_the_same_experiments_finds_its_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Axes in another order, and values that mean the same, make other labels only."""
+    first = grid_of(BASE, ridge=[0.01, 0.1], window=[3])
+    sweep([*first, DIVERGING], tmp_path, workers=1, progress=False)
+    before = stamps(tmp_path)
+    monkeypatch.setattr(cbnlib.sweeps.joblib, "Parallel", None)
+    again = [
+        *grid_of(BASE, window=[(3,)], bias=[1], ridge=[0.01, 0.1]),
+        replace(DIVERGING, label=""),
+    ]
+    result = sweep(again, tmp_path, progress=False)
+    assert stamps(tmp_path) == before
+    assert [run.name for run in result.finished] == [e.folder_name for e in first]
+    (failed,) = result.failed
+    assert (failed.name, failed.error[:12]) == (DIVERGING.folder_name, "the norm is ")
+
+
 def test_what_is_finished_needs_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cbnlib.sweeps.run_experiment(BASE, folder=tmp_path / BASE.folder_name, progress=False)
     monkeypatch.setattr(cbnlib.sweeps.joblib, "Parallel", None)

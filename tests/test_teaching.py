@@ -42,17 +42,12 @@ def test_every_session_takes_90_minutes():
     assert minutes == [90] * 4
 
 
-@pytest.fixture
-def copies(tmp_path):
-    paths = [tmp_path / f"{i}.ipynb" for i in range(2)]
-    for path, duration in zip(paths, (40.0, 75.0), strict=True):
-        notebook = nbformat.v4.new_notebook(metadata={"papermill": {"duration": duration}})
-        nbformat.write(notebook, path)
-    return paths
-
-
-def test_times_are_added_up(copies):
-    assert teaching.in_words(sum(map(teaching.seconds_of, copies))) == "about 2 minutes"
+def test_times_are_added_up():
+    notebooks = [
+        nbformat.v4.new_notebook(metadata={"papermill": {"duration": duration}})
+        for duration in (40.0, 75.0)
+    ]
+    assert teaching.in_words(sum(map(teaching.seconds_of, notebooks))) == "about 2 minutes"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
 """Training: the ridge, repeatability, and runs that go wrong."""
 
 import copy
+import importlib
+import inspect
 import math
+import pickle
+import pkgutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +14,8 @@ import torch
 from model_cases import random_network
 from oracles import rng
 
-from cbnlib import CNN, TrainConfig, TrainingDivergedError, evaluate, train
+import cbnlib
+from cbnlib import CNN, History, TrainConfig, TrainingDivergedError, evaluate, train
 
 X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng(7))
 QUICK: dict[str, Any] = {"ridge": 0.1, "learning_rate": 0.01, "steps": 7, "batch_size": 4}
@@ -114,6 +120,22 @@ def test_explosion_is_named() -> None:
     with pytest.raises(TrainingDivergedError, match=r"the loss is (nan|inf) at step \d+") as caught:
         run(random_network(grid=(6,)), optimizer="sgd", learning_rate=1e200, steps=50)
     assert not math.isfinite(caught.value.history.loss[-1])
+
+
+def test_every_error_of_the_library_survives_the_way_between_processes() -> None:
+    names = [m.name for m in pkgutil.walk_packages(cbnlib.__path__, "cbnlib.")]
+    members = [v for name in names for v in vars(importlib.import_module(name)).values()]
+    kinds = {v for v in members if isinstance(v, type) and issubclass(v, Exception)}
+    own = {kind for kind in kinds if kind.__module__.startswith("cbnlib.")}
+    assert TrainingDivergedError in own
+    for kind in own:
+        wanted = list(inspect.signature(kind).parameters.values())
+        values: dict[Any, Any] = {History: History([1], [2.0], [1.0], [1.0]), Path: Path("x")}
+        error = kind(*(values.get(p.annotation, p.name) for p in wanted))
+        arrived = pickle.loads(pickle.dumps(error))
+        assert type(arrived) is kind
+        assert str(arrived) == str(error)
+        assert vars(arrived) == vars(error)
 
 
 def test_a_norm_beyond_measure_is_named_while_all_is_finite() -> None:

@@ -15,11 +15,12 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 
 from playwright.sync_api import Browser, Error
 
@@ -78,12 +79,22 @@ def _check_page(browser: Browser, page: Page, pictures: Path | None) -> Findings
     )
 
 
-def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings:
-    """What is wrong with the pages, several at a time, each worker with a browser of its own."""
+def check_pages(
+    every: Sequence[Page],
+    pictures: Path | None = None,
+    tell: Callable[[Findings], None] = lambda _: None,
+) -> Findings:
+    """What is wrong with the pages, several at a time, each worker with a browser of its own.
+
+    Args:
+        every: The pages.
+        pictures: A folder for pictures of them, if there are to be any.
+        tell: Called with the findings of each page, as they come, one after the other.
+    """
     waiting: SimpleQueue[Page] = SimpleQueue()
     for page in every:
         waiting.put(page)
-    all_found = Findings()
+    all_found, one_by_one = Findings(), Lock()
 
     def work() -> None:
         with open_browser() as browser:
@@ -92,7 +103,10 @@ def check_pages(every: Sequence[Page], pictures: Path | None = None) -> Findings
                     page = waiting.get_nowait()
                 except Empty:
                     return
-                all_found.add(check_page(browser, page, pictures))
+                found = check_page(browser, page, pictures)
+                with one_by_one:
+                    all_found.add(found)
+                    tell(found)
 
     workers = min(WORKERS, os.cpu_count() or 1, max(1, len(every)))
     with ThreadPoolExecutor(workers) as pool:
@@ -131,11 +145,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         passed = Passed(project, browser_version())
         again = bool(args.page or args.screenshots)
         chosen = [page for page in chosen if again or not passed.holds(page)]
-        found = check_pages(chosen, args.screenshots)
+        done = iter(range(1, len(chosen) + 1))
+
+        def tell(found: Findings) -> None:
+            for line in found.problems:
+                print(f"check_browser: {line}", flush=True)
+            for page, files in found.files.items():
+                passed.note(page, files)
+            passed.write()  # at once: a check that is cut keeps what it found
+            print(f"check_browser: {next(done)} of {len(chosen)} pages", flush=True)
+
+        found = check_pages(chosen, args.screenshots, tell)
         found.problems += check_search(site)
-        for page, files in found.files.items():
-            passed.note(page, files)
-        passed.write()
     except BuildError as error:
         print(f"check_browser: {error}", file=sys.stderr)
         return 2

@@ -5,24 +5,33 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-import nbformat
-
-from tools.notebook import Parameter, imports, read_source
-from tools.project import Project
+from tools.project import Project, files_in
 
 
-def execution_digest(project: Project, source: Path, parameters: Mapping[str, Parameter]) -> str:
+def execution_digest(
+    project: Project, source: Path, content: bytes, parameters: Mapping[str, object]
+) -> str:
     """Hash everything an execution depends on.
 
-    That is the notebook, its records, its parameters, Python's minor version, the pinned versions
-    of the packages and, for a notebook that imports `cbnlib`, all of `cbnlib`.
+    That is the notebook, all records whose folder it names, its parameters, Python's minor version,
+    the pinned versions of the packages and, for a notebook that names `cbnlib`, all of `cbnlib`.
+
+    Args:
+        project: Whose notebook it is.
+        source: The notebook.
+        content: What is, or was, in it.
+        parameters: Their values.
     """
-    files = [source, project.root / "constraints.txt"]
-    files += (path for path in project.records(source).rglob("*") if path.is_file())
-    if imports(read_source(source), "cbnlib"):
-        files += (project.root / "cbnlib").rglob("*.py")
+    files = [project.root / "constraints.txt"]
+    for folder in (project.root / "records").glob("*"):
+        if folder.name == source.stem or folder.name.encode() in content:
+            files += files_in(folder)
+    if b"cbnlib" in content:
+        files += files_in(project.root / "cbnlib", "**/*.py")
     facts = {"parameters": dict(parameters), "python": list(sys.version_info[:2])}
+    facts |= {"name": source.name, "source": hashlib.sha256(content).hexdigest()}
     return files_digest(project.root, files, json.dumps(facts, sort_keys=True))
 
 
@@ -37,19 +46,27 @@ def files_digest(root: Path, files: Iterable[Path], *facts: str) -> str:
     return digest.hexdigest()
 
 
-def stored_digest(copy: Path) -> str | None:
-    """The digest an executed copy was stored with; `None` if there is no such copy."""
-    if not copy.exists():
-        return None
-    metadata = nbformat.read(copy, as_version=4).metadata
-    digest: str | None = metadata.get("companion", {}).get("digest")
-    return digest
+def stored_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that was made by a build; empty if it is gone or damaged."""
+    try:
+        stored = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
-def is_current(project: Project, source: Path, copy: Path) -> bool:
-    """Whether an executed copy is what its source and its own parameters would give now."""
-    if not copy.exists():
+def stored_facts(copy: Path) -> dict[str, Any]:
+    """What an executed copy says of its execution; empty if there is no such copy."""
+    facts: dict[str, Any] = stored_json(copy).get("metadata", {}).get("companion", {})
+    return facts
+
+
+def is_current(project: Project, source: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether the outcome that these facts are about is what executing the source now would give.
+
+    Its parameters are those of the outcome.
+    """
+    if "digest" not in facts:
         return False
-    record = nbformat.read(copy, as_version=4).metadata.get("companion", {})
-    parameters = record.get("parameters", {})
-    return bool(record.get("digest") == execution_digest(project, source, parameters))
+    content, parameters = source.read_bytes(), facts["parameters"]
+    return bool(facts["digest"] == execution_digest(project, source, content, parameters))

@@ -5,78 +5,113 @@
     python -m tools.execute -p mnist_folder ~/mnist           # a parameter, where it is declared
 
 The executed copies go to `_build/executed/<profile>/`. A notebook is executed again if its source,
-its parameters, Python's minor version, the pinned packages or (if it imports it) `cbnlib` changed.
-The exit status is 1 if any notebook failed; no page is left of one that did.
+its parameters, Python's minor version, the pinned packages, the records or (if it names it)
+`cbnlib` changed. The exit status is 1 if any notebook failed, 2 if nothing was tried.
 """
 
+# Modules that take their time to import are imported where they are needed: wrong arguments and a
+# build without a change are told at once.
 import argparse
+import contextlib
+import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tools.digest import execution_digest, stored_digest
-from tools.notebook import Parameter, declared_parameters, parse_parameter, read_source
+from tools.digest import execution_digest, stored_facts, stored_json
+from tools.job import Failure, Job
+from tools.progress import Outlook
 from tools.project import PROFILES, ROOT, BuildError, Project
-from tools.provenance import build_environment
-from tools.run_notebook import Job, run_in_own_process
+
+if TYPE_CHECKING:
+    from tools.notebook import Parameter
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
 """Limits of the editions; the others have `SMOKE_CELL_SECONDS`."""
 
 SMOKE_CELL_SECONDS = 120
+UNKNOWN_SECONDS = 60.0
+"""What a notebook is expected to take of which nothing is known."""
 
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     """The jobs for the notebooks a command line names.
 
     Raises:
-        BuildError: An unknown profile, notebook or parameter, or a value of the wrong type.
+        BuildError: An unknown profile, notebook or parameter, or a value that is not allowed.
     """
     if args.profile not in PROFILES:
         raise BuildError(f"unknown profile {args.profile!r}; there are: {', '.join(PROFILES)}")
-    sources = project.sources(args.names)
-    declared = {source: declared_parameters(read_source(source)) for source in sources}
+    for name in ("jobs", "timeout"):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise BuildError(f"--{name} must be at least 1, got {value}")
+    contents = {source: source.read_bytes() for source in project.sources(args.names)}
+    declared = {source: _declared(source, content) for source, content in contents.items()}
     given = {"profile": args.profile, **dict(args.parameters)}
     if args.seed is not None:
         given["seed"] = args.seed
     _refuse_unknown(given, declared)
-    return [_job(project, source, declared[source], given, args) for source in sources]
+    return [
+        _job(project, source, content, _values(declared[source] or {}, given), args)
+        for source, content in contents.items()
+    ]
+
+
+def _declared(source: Path, content: bytes) -> "dict[str, Parameter] | None":
+    """The parameters of a notebook; None if it is a bad one, which its execution will tell."""
+    from tools.notebook import declared_parameters, parse_source
+
+    try:
+        return declared_parameters(parse_source(source, content))
+    except BuildError:
+        return None
 
 
 def _refuse_unknown(
-    given: Mapping[str, str], declared: Mapping[Path, Mapping[str, Parameter]]
+    given: Mapping[str, str], declared: "Mapping[Path, Mapping[str, Parameter] | None]"
 ) -> None:
-    known = sorted({name for parameters in declared.values() for name in parameters})
+    known = sorted({name for parameters in declared.values() for name in parameters or ()})
     for name in given:
-        if name not in known:
+        if name not in known and None not in declared.values():
             stems = ", ".join(source.stem for source in declared)
             raise BuildError(f"no parameter {name!r} in {stems}; there are: {', '.join(known)}")
+
+
+def _values(
+    defaults: "Mapping[str, Parameter]", given: Mapping[str, str]
+) -> "dict[str, Parameter]":
+    from tools.notebook import parse_parameter
+
+    return {
+        name: parse_parameter(name, given[name], default) if name in given else default
+        for name, default in defaults.items()
+    }
 
 
 def _job(
     project: Project,
     source: Path,
-    defaults: Mapping[str, Parameter],
-    given: Mapping[str, str],
+    content: bytes,
+    parameters: "Mapping[str, Parameter]",
     args: argparse.Namespace,
 ) -> Job:
-    parameters = dict(defaults)
-    for name in given.keys() & defaults.keys():
-        parameters[name] = parse_parameter(name, given[name], defaults[name])
     return Job(
         project=project,
         source=source,
+        content=content,
         profile=args.profile,
         parameters=parameters,
-        digest=execution_digest(project, source, parameters),
+        digest=execution_digest(project, source, content, parameters),
         timeout=args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS),
     )
 
@@ -84,31 +119,62 @@ def _job(
 def remove_stale(project: Project, jobs: Sequence[Job]) -> None:
     """Remove what the jobs make out of date: their old copies and the whole rendered site."""
     for job in jobs:
-        job.copy.unlink(missing_ok=True)
-        job.partial.unlink(missing_ok=True)
+        for path in (job.copy, job.partial, job.note):
+            path.unlink(missing_ok=True)
     if jobs:
         shutil.rmtree(project.site, ignore_errors=True)
 
 
-def execute(jobs: Sequence[Job], workers: int) -> list[str]:
-    """Execute notebooks, `workers` at a time; return what went wrong, an entry per failure."""
+def expected_seconds(project: Project, jobs: Sequence[Job]) -> dict[str, float]:
+    """What each job is expected to take: what it took here, or where the book was made."""
+    tables = [stored_json(path) for path in (project.durations, project.measured_durations)]
+    known: dict[str, float] = {}
+    for profile in ("quick", jobs[0].profile):
+        for table in tables:
+            known |= table.get(profile, {})
+    return {job.name: known.get(job.name, UNKNOWN_SECONDS) for job in jobs}
+
+
+def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
+    """Execute notebooks, `workers` at a time, the longest first; return what failed, by name."""
+    if not jobs:
+        return {}
+    project = jobs[0].project
+    expected = expected_seconds(project, jobs)
     live = sys.stderr.isatty() and min(workers, len(jobs)) == 1
-    failures = []
-    with ThreadPoolExecutor(workers) as pool, _leaving_at_once():
-        started = [pool.submit(_run_in_process, job, live) for job in jobs]
+    outlook, failures = Outlook(expected, workers), {}
+    resource_tracker.ensure_running()  # in some versions of Python its start unblocks signals
+    # Ctrl-C is for this process alone: what the pool starts inherits the signals that are blocked.
+    blocked = (signal.SIG_BLOCK, {signal.SIGINT})
+    with ThreadPoolExecutor(workers, "", signal.pthread_sigmask, blocked) as pool, _leaving():
+        print(f"execute: {outlook.line()}", flush=True)
+        longest_first = sorted(jobs, key=lambda job: -expected[job.name])
+        started = [pool.submit(_run_in_process, job, outlook, live) for job in longest_first]
         for future in as_completed(started):
             job, failure, seconds = future.result()
-            where = job.partial if failure else job.copy
-            verdict = "failed after" if failure else "done in"
-            told = f"{verdict} {seconds:.0f} s: {where.relative_to(job.project.root)}"
-            print(f"{job.source.stem}: {told}", flush=True)
             if failure:
-                failures.append(failure)
+                failures[job.name] = failure
+                with contextlib.suppress(OSError):  # of a full disk; it is told here, too
+                    failure.keep(job.note)
+                print(f"{job.name}: failed after {seconds:.0f} s", flush=True)
+            else:
+                _keep_duration(job, seconds)
+                told = job.copy.relative_to(project.root)
+                print(f"{job.name}: done in {seconds:.0f} s: {told}", flush=True)
+            print(f"execute: {outlook.line()}", flush=True)
     return failures
 
 
-@contextmanager
-def _leaving_at_once() -> Iterator[None]:
+def _keep_duration(job: Job, seconds: float) -> None:
+    path = job.project.measured_durations
+    table = stored_json(path)
+    table.setdefault(job.profile, {})[job.name] = round(seconds, 1)
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps(table, indent=1, sort_keys=True), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _leaving() -> Iterator[None]:
     """At Ctrl-C start nothing more and wait for nothing: notebooks end when this process is gone.
 
     An orderly exit would wait for all that run and start those that do not yet.
@@ -120,32 +186,39 @@ def _leaving_at_once() -> Iterator[None]:
         os._exit(130)
 
 
-def _run_in_process(job: Job, live: bool) -> tuple[Job, str | None, float]:
+def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failure | None, float]:
     """A process for each notebook: if one is killed, the others go on."""
+    from tools.run_notebook import run_in_own_process
+
+    outlook.start(job.name)
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
             failure = process.submit(run_in_own_process, job, live=live).result()
         except BrokenProcessPool:
-            failure = f"{job.source.stem}: FAILED\n  the process that ran it was killed"
+            failure = Failure.of(job, "the process that ran it was killed")
+    outlook.end(job.name)
     return job, failure, time.perf_counter() - start
 
 
 def build(project: Project, args: argparse.Namespace) -> int:
     """Bring the executed notebooks up to date; return the exit status."""
     jobs = plan(project, args)
-    stale = [job for job in jobs if stored_digest(job.copy) != job.digest]
+    stale = [job for job in jobs if stored_facts(job.copy).get("digest") != job.digest]
     for job in jobs:
-        print(f"{job.source.stem}: {'executing' if job in stale else 'unchanged'}", flush=True)
+        print(f"{job.name}: {'executing' if job in stale else 'unchanged'}", flush=True)
     remove_stale(project, stale)
     if stale:
+        from tools.provenance import build_environment
+
         environment = build_environment(project)
         stale = [replace(job, environment=environment) for job in stale]
     failures = execute(stale, args.jobs)
     if failures:
         print(f"\n{len(failures)} of {len(jobs)} notebooks failed:\n", file=sys.stderr)
-        print("\n".join(failures), file=sys.stderr)
+        for name in sorted(failures):
+            print(failures[name].told(name), file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -161,8 +234,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
-    parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 1200, paper: none")
+    parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 1200, smoke: 120")
     parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    parser.add_argument("--build", type=Path, help="in place of _build, for what is made")
     return parser.parse_args(argv)
 
 
@@ -170,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     args = parse(argv)
     try:
-        return build(Project(args.root.resolve()), args)
+        return build(Project(args.root.resolve(), args.build and args.build.resolve()), args)
     except BuildError as error:
         print(f"execute: {error}", file=sys.stderr)
         return 2

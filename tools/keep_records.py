@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cbnlib.records.record import load_record
-from cbnlib.records.sealed import RecordError, read_sealed, write_sealed
+from cbnlib.records.sealed import RecordError, read_sealed, remove_leftovers, write_sealed
 from cbnlib.runs import RECORD
 from tools.project import ROOT, BuildError, Project
 
@@ -38,6 +38,7 @@ def keep(sealed: Path, records: Path) -> Path | None:
     if kept.exists():
         return None
     kept.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(kept.parent)  # of a call that was killed
     write_sealed(kept, read_sealed(sealed))
     return kept
 

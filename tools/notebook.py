@@ -1,10 +1,11 @@
 """Read a notebook's MyST source: its cells, its parameters, what it imports."""
 
 import ast
+import math
+import re
 from pathlib import Path
 
 import jupytext
-import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from jupytext.config import load_jupytext_config
 from nbformat import NotebookNode
@@ -13,6 +14,8 @@ from tools.project import BuildError
 
 Parameter = str | int | float | bool
 
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
 SCALARS: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
@@ -20,9 +23,20 @@ def read_source(source: Path) -> NotebookNode:
     """Read a MyST notebook and number its cells' ids: `<stem>-000` and so on.
 
     The reader draws cell ids at random; with fixed ones two runs of a notebook can be compared.
+
+    Raises:
+        BuildError: It is no such notebook; the message names it.
     """
-    text = source.read_text(encoding="utf-8")
-    notebook = jupytext.reads(text, fmt="md:myst", config=load_jupytext_config(str(source)))
+    return parse_source(source, source.read_bytes())
+
+
+def parse_source(source: Path, content: bytes) -> NotebookNode:
+    """As `read_source`, of what was in the file when it was read."""
+    try:
+        text = content.decode("utf-8")
+        notebook = jupytext.reads(text, fmt="md:myst", config=load_jupytext_config(str(source)))
+    except Exception as error:  # the reader has no kind of its own for what it cannot read
+        raise BuildError(f"{source.name} is no MyST notebook in UTF-8: {error}") from error
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem}-{index:03d}"
     return notebook
@@ -43,7 +57,11 @@ def declared_parameters(notebook: NotebookNode) -> dict[str, Parameter]:
     cells = parameters_cells(notebook)
     if len(cells) != 1:
         raise BuildError(f"{len(cells)} cells are tagged `parameters`, there must be exactly one")
-    return dict(_declaration(line) for line in ast.parse(cells[0].source).body)
+    try:
+        lines = ast.parse(cells[0].source).body
+    except SyntaxError as error:
+        raise BuildError(f"the `parameters` cell is not Python: {error}") from error
+    return dict(_declaration(line) for line in lines)
 
 
 def _declaration(statement: ast.stmt) -> tuple[str, Parameter]:
@@ -67,23 +85,13 @@ def parse_parameter(name: str, text: str, default: Parameter) -> Parameter:
     kind = type(default)
     if kind is str:
         return text
-    value: object = yaml.safe_load(text)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
-        raise BuildError(f"parameter {name} must be of type {kind.__name__}, got {text!r}")
-    return value
-
-
-def imports(notebook: NotebookNode, package: str) -> bool:
-    """Whether a code cell imports `package` or a part of it.
-
-    A cell that Python cannot parse counts as importing it: rather one execution too many.
-    """
-    try:
-        return package in imported_packages(notebook)
-    except SyntaxError:
-        return True
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
+        return int(text)
+    if kind is float and NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    raise BuildError(f"parameter {name} must be of type {kind.__name__}, got {text!r}")
 
 
 def imported_packages(notebook: NotebookNode) -> set[str]:

@@ -6,8 +6,9 @@ from itertools import groupby
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-TQDM_BAR = re.compile(r"[^\r\n]*?\[\d+:\d{2}[^\]\r\n]*\]")
-CELL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
+# What a cell prints may be long: none of these patterns tries a place more than once.
+TQDM_BAR_END = re.compile(r"\[\d{1,9}:\d{2}[^\[\]\r\n]*\]")
+CELL_FILE = re.compile(r"(?<!\S)\S*ipykernel_\d+/\d+\.py")
 CURSOR_MOVES = re.compile(r"\x1b\[[0-9;]*[A-HJKf]")
 
 
@@ -31,7 +32,8 @@ def _without_bar(line: str) -> str:
     if "\r" not in line.rstrip("\r\n"):
         return line
     last_written = line.rstrip("\r\n").rsplit("\r", maxsplit=1)[-1]
-    rest = TQDM_BAR.sub("", last_written, count=1).strip()
+    bar = TQDM_BAR_END.search(last_written)
+    rest = last_written[bar.end() if bar else 0 :].strip()
     return f"{rest}\n" if rest else ""
 
 

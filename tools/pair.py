@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.notebook import read_source
-from tools.project import ROOT, BuildError, Project
+from tools.project import ROOT, BuildError, Project, files_in
 
 FORMATS = "md:myst,ipynb"
 
@@ -56,7 +56,7 @@ def out_of_step(project: Project) -> list[str]:
         elif pair.read_text(encoding="utf-8") != paired_text(source):
             problems.append(f"{pair.name} differs from {source.name}")
     stems = {source.stem for source in sources}
-    strays = [p for p in sorted(project.notebooks.glob("*.ipynb")) if p.stem not in stems]
+    strays = [p for p in files_in(project.notebooks, "*.ipynb") if p.stem not in stems]
     return problems + [f"{stray.name} has no {stray.stem}.md" for stray in strays]
 
 

@@ -25,7 +25,7 @@ from nbgrader.preprocessors import (
 from traitlets.config.loader import Config, PyFileConfigLoader
 
 from tools.notebook import read_source
-from tools.project import ROOT, BuildError, Project
+from tools.project import ROOT, BuildError, Project, files_in
 
 RELEASE = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ComputeChecksums)
 """What `nbgrader generate_assignment` does to a notebook of ours, without its gradebook."""
@@ -33,7 +33,7 @@ RELEASE = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ComputeChe
 
 def problem_sets(project: Project) -> list[Path]:
     """The sources of the problem sets, in order."""
-    return sorted(path for path in project.problems.glob("*.md") if path.stem[0].isdigit())
+    return [path for path in files_in(project.problems, "*.md") if path.stem[0].isdigit()]
 
 
 def grader_settings(project: Project) -> Config:
@@ -87,7 +87,7 @@ def out_of_step(project: Project) -> list[str]:
         elif edition.read_text(encoding="utf-8") != student_text(source, settings):
             problems.append(f"student/{edition.name} differs from {source.name}")
     stems = {source.stem for source in sources}
-    strays = [p for p in sorted(project.students.glob("*")) if p.stem not in stems]
+    strays = [path for path in files_in(project.students) if path.stem not in stems]
     return problems + [f"student/{stray.name} has no {stray.stem}.md" for stray in strays]
 
 

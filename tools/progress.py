@@ -5,7 +5,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 LINE_ENDS = re.compile(r"[\r\n]")
@@ -79,3 +79,49 @@ class Progress:
                 print(CLEAR_LINE + self.line()[:width], end="", file=sys.stderr, flush=True)
             else:
                 print(self.line(), file=sys.stderr, flush=True)
+
+
+class Outlook:
+    """How far an execution of several notebooks is, and about how long it still takes."""
+
+    def __init__(self, expected: Mapping[str, float], workers: int) -> None:
+        """Before anything is begun.
+
+        Args:
+            expected: Seconds that each notebook is expected to take.
+            workers: How many run at a time.
+        """
+        self._expected, self._workers = dict(expected), workers
+        self._started: dict[str, float] = {}
+        self._done: set[str] = set()
+
+    def start(self, name: str) -> None:
+        """Take notice that a notebook starts."""
+        self._started[name] = time.monotonic()
+
+    def end(self, name: str) -> None:
+        """Take notice that a notebook ended."""
+        self._done.add(name)
+
+    def line(self) -> str:
+        """In words.
+
+        >>> outlook = Outlook({"01_a": 500, "02_b": 80, "03_c": 100}, workers=2)
+        >>> outlook.start("01_a"), outlook.start("03_c"), outlook.end("03_c")
+        (None, None, None)
+        >>> outlook.line()
+        '1 of 3 chapters done, running: 01_a; about 8 min to go'
+        """
+        left = self._left()
+        running = ", ".join(name for name in self._started if name in left) or "none"
+        seconds = max([*left.values(), sum(left.values()) / self._workers], default=0.0)
+        time_left = f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+        told = f"{len(self._done)} of {len(self._expected)} chapters done"
+        return f"{told}, running: {running}; {time_left} to go" if left else told
+
+    def _left(self) -> dict[str, float]:
+        """Seconds that each notebook still takes, if it is not done."""
+        now = time.monotonic()
+        spent = {name: now - start for name, start in self._started.items()}
+        left = (name for name in self._expected if name not in self._done)
+        return {name: max(0.0, self._expected[name] - spent.get(name, 0.0)) for name in left}

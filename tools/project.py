@@ -1,5 +1,6 @@
 """Where things lie in the repository."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ class Project:
     """The folders of a repository with root `root`."""
 
     root: Path = ROOT
+    build_folder: Path | None = None
+    """Where everything goes that can be made again; None for `_build` in the root."""
 
     @property
     def notebooks(self) -> Path:
@@ -59,21 +62,47 @@ class Project:
     @property
     def build(self) -> Path:
         """Everything that can be made again."""
-        return self.root / "_build"
+        return self.build_folder or self.root / "_build"
 
     @property
     def site(self) -> Path:
         """The rendered book."""
         return self.build / "html"
 
+    def failed(self, profile: str) -> Path:
+        """What failed executions left, to look into, and what went wrong."""
+        return self.build / "failed" / profile
+
+    def stand_ins(self, profile: str) -> Path:
+        """What the book shows in place of chapters that failed."""
+        return self.build / "stand-ins" / profile
+
     @property
-    def failed(self) -> Path:
-        """What a failed execution left, to look into."""
-        return self.build / "failed"
+    def caches(self) -> dict[str, str]:
+        """Environment variables that keep caches in the build folder; none if the home will do."""
+        if os.access(Path.home(), os.W_OK):
+            return {}
+        names = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
+        return {name: str(self.build / "cache" / name.lower()) for name in names}
 
     def executed(self, profile: str) -> Path:
         """The executed notebooks of a profile."""
         return self.build / "executed" / profile
+
+    @property
+    def durations(self) -> Path:
+        """Seconds that each notebook took where the book was made, by profile; committed."""
+        return self.notebooks / "durations.json"
+
+    @property
+    def measured_durations(self) -> Path:
+        """The same, of executions in this folder."""
+        return self.build / "durations.json"
+
+    @property
+    def stability(self) -> Path:
+        """The verdicts of many builds (`tools.stability`)."""
+        return self.root / "records" / "stability"
 
     def records(self, source: Path) -> Path:
         """The committed results of long runs that a notebook draws."""
@@ -89,13 +118,22 @@ class Project:
         Raises:
             BuildError: A name picks no notebook, or there are no notebooks.
         """
-        every = sorted(self.notebooks.glob("*.md"))
+        every = files_in(self.notebooks, "*.md")
         if not every:
             raise BuildError(f"no notebooks (*.md) in {self.notebooks}")
         if not names:
             return every
         picked = {source for name in names for source in _matching(name, every)}
         return sorted(picked)
+
+
+def files_in(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """The files of a folder that match a pattern, in order, without what is hidden.
+
+    Editors, Jupyter and interrupted copies leave hidden files and folders, which are nobody's work.
+    """
+    paths = (path for path in folder.glob(pattern) if path.is_file())
+    return sorted(path for path in paths if "/." not in f"/{path.relative_to(folder).as_posix()}")
 
 
 def _matching(name: str, sources: list[Path]) -> list[Path]:

@@ -8,9 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cbnlib.notebook import ORIGINS
-from cbnlib.records.contents import commit_of, environment
-from tools.project import Project
+from tools.project import Project, files_in
 
 INPUTS = ("cbnlib", "notebooks", "records", "constraints.txt")
 """What an execution depends on; changes elsewhere leave a commit's results what they are."""
@@ -19,6 +17,8 @@ COMMIT_DIGITS = 7
 
 def build_environment(project: Project) -> dict[str, str]:
     """Versions, processor, threads of this process, and the commit of the project, if any."""
+    from cbnlib.records.contents import commit_of, environment
+
     facts = environment()
     facts.pop("commit", None)
     commit = commit_of(project.root, *INPUTS)
@@ -114,7 +114,7 @@ class Records:
     @classmethod
     def of(cls, folder: Path) -> "Records":
         """Read it from a folder of records; zeros if there is none."""
-        files = [path for path in folder.rglob("*") if path.is_file()]
+        files = files_in(folder)
         sealed = [path for path in files if path.name == "record.json"]
         facts = [json.loads(path.read_text(encoding="utf-8")) for path in sealed]
         seconds = sum(one["provenance"]["seconds"] for one in facts)
@@ -122,6 +122,8 @@ class Records:
 
 
 def _networks(notebook: Mapping[str, Any]) -> dict[str, int]:
+    from cbnlib.notebook import ORIGINS
+
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     told: Counter[str] = Counter()
     for output in outputs:

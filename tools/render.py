@@ -3,46 +3,57 @@
     python -m tools.render --profile quick
 
 The pages go to `_build/html`. Without any change since the last rendering nothing is done. A book
-that does not render, or whose links do not hold, leaves no site behind.
+that does not render, or whose links do not hold, leaves no site behind. A chapter that failed when
+it was executed is shown without results, says so, and the exit status is 1.
 """
 
 import argparse
 import base64
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
+from tools.digest import files_digest, is_current, stored_facts, stored_json
+from tools.job import Failure
+from tools.project import PROFILES, ROOT, BuildError, Project, files_in
 
-from tools.check_site import site_problems
-from tools.digest import files_digest, is_current
-from tools.project import PROFILES, ROOT, BuildError, Project
-from tools.thumbnails import thumbnail
+if TYPE_CHECKING:
+    from tools.stability import Key
 
 JUPYTER_BOOK = ["build", "book", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
-def executed_copies(project: Project, profile: str) -> list[Path]:
-    """The executed notebooks of a profile.
+def chapter(project: Project, source: Path, profile: str) -> Path:
+    """What the book shows of a notebook: the executed copy, or a stand-in if it failed.
 
     Raises:
-        BuildError: One is missing or out of date.
+        BuildError: It was not executed, or changed since.
     """
-    folder = project.executed(profile)
-    sources = project.sources()
-    copies = [folder / f"{source.stem}.ipynb" for source in sources]
-    for source, copy in zip(sources, copies, strict=True):
-        if not is_current(project, source, copy):
-            raise BuildError(
-                f"{source.stem} is not executed for profile {profile}, or changed since: "
-                "run `make book`, which executes it first"
-            )
-    return copies
+    name = f"{source.stem}.ipynb"
+    copy = project.executed(profile) / name
+    if is_current(project, source, stored_facts(copy)):
+        return copy
+    failure = stored_json(project.failed(profile) / f"{source.stem}.json")
+    if not is_current(project, source, failure):
+        raise BuildError(
+            f"{source.stem} is not executed for profile {profile}, or changed since: "
+            "run `make book`, which executes it first"
+        )
+    import nbformat
+
+    from tools.stand_in import stand_in
+
+    shown = project.stand_ins(profile) / name
+    shown.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(stand_in(project, source, profile, Failure(**failure)), shown)
+    return shown
 
 
 def stage(project: Project, copies: Sequence[Path]) -> None:
@@ -50,37 +61,64 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
 
     Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
     """
+    from tools import stability
+    from tools.thumbnails import thumbnail
+
     for folder in (project.staged, project.staged_problems, project.figures):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    for edition in sorted(project.students.glob("*.ipynb")):
+    for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, project.staged_problems)
+    changing = stability.changing(stability.records(project))
     for copy in copies:
         shutil.copy2(copy, project.staged)
+        mark_unstable(project.staged / copy.name, changing)
         for name, picture in named_figures(copy):
             (project.figures / f"{name}.png").write_bytes(picture)
             (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
+def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
+    """Mark the predictions whose verdict is not the same in all builds, in a staged notebook.
+
+    The builds are of the quick edition, so those of another one stay as they are.
+    """
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
+    if notebook["metadata"]["companion"]["profile"] != "quick":
+        return
+    from cbnlib.claims import KEY, Claim
+    from tools.stability import keyed
+
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    stated = [output for output in outputs if KEY in output.get("metadata", {})]
+    facts = [output["metadata"][KEY] for output in stated]
+    for output, (key, _) in zip(stated, keyed(copy.stem, facts), strict=True):
+        if key in changing:
+            claim = Claim.from_facts(output["metadata"][KEY] | {"unstable": True})
+            output["metadata"][KEY], output["data"] = claim.facts(), claim.shown()
+    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
     """The pictures of an executed notebook whose cell gives the figure a name."""
-    for cell in nbformat.read(copy, as_version=4).cells:
-        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+    for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+        name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
         for output in cell.get("outputs", []):
             if name and "image/png" in output.get("data", {}):
-                yield name, base64.b64decode(output.data["image/png"])
+                yield name, base64.b64decode("".join(output["data"]["image/png"]))
 
 
 def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
     made = {project.staged, project.staged_problems, project.figures}
     files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
-    files += project.notebooks.glob("*.*")
-    files += project.students.glob("*.ipynb")
-    files += (project.root / "tools").rglob("*.py")
-    files += (project.root / "cbnlib").rglob("*.py")  # the reference is made from its docstrings
-    files += (p for p in project.book.rglob("*") if not made.intersection(p.parents))
-    return files_digest(project.root, (path for path in files if path.is_file()))
+    files += files_in(project.notebooks, "*.*")
+    files += files_in(project.students, "*.ipynb")
+    files += files_in(project.stability, "*.json")
+    files += files_in(project.root / "tools", "**/*.py")
+    files += files_in(project.root / "cbnlib", "**/*.py")  # its docstrings are the reference
+    files += (path for path in files_in(project.book) if not made.intersection(path.parents))
+    return files_digest(project.root, files)
 
 
 def run_jupyter_book(project: Project) -> None:
@@ -95,7 +133,9 @@ def run_jupyter_book(project: Project) -> None:
         done = subprocess.run(
             [Path(sys.executable).with_name("jupyter-book"), *JUPYTER_BOOK],
             cwd=project.root,
-            env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)},  # for the extensions
+            env=os.environ
+            | project.caches
+            | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)},  # for the extensions
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
@@ -107,20 +147,27 @@ def run_jupyter_book(project: Project) -> None:
         raise BuildError("\n".join(["Jupyter Book failed:", *told, f"all it said: {where}"]))
 
 
-def render(project: Project, profile: str) -> None:
+def render(project: Project, profile: str) -> list[str]:
     """Render and check the book, unless nothing changed since the last time.
+
+    Returns:
+        The names of the chapters that failed.
 
     Raises:
         BuildError: It did not render without warnings, or the site has broken parts.
     """
     if profile not in PROFILES:
         raise BuildError(f"unknown profile {profile!r}; there are: {', '.join(PROFILES)}")
-    copies = executed_copies(project, profile)
+    shutil.rmtree(project.stand_ins(profile), ignore_errors=True)
+    copies = [chapter(project, source, profile) for source in project.sources()]
+    failed = [copy.stem for copy in copies if copy.parent == project.stand_ins(profile)]
     stamp = project.site / ".inputs"
     digest = inputs_digest(project, copies)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         print("book: unchanged")
-        return
+        return failed
+    from tools.check_site import site_problems
+
     shutil.rmtree(project.site, ignore_errors=True)
     stage(project, copies)
     try:
@@ -132,6 +179,7 @@ def render(project: Project, profile: str) -> None:
         shutil.rmtree(project.site, ignore_errors=True)
         raise
     stamp.write_text(digest, encoding="utf-8")
+    return failed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,12 +192,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     project = Project(args.root.resolve())
     try:
-        render(project, args.profile)
+        failed = render(project, args.profile)
     except BuildError as error:
         print(f"render: {error}", file=sys.stderr)
         return 1
     print(f"The book is at {(project.site / 'index.html').as_uri()}")
-    return 0
+    for name in failed:
+        print(f"render: {name} failed, its page has no results and says why", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

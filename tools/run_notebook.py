@@ -5,9 +5,6 @@ import resource
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import nbformat
 import papermill
@@ -16,11 +13,12 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from tools.job import Failure, Job
 from tools.lifeline import StoppedError, end_with_parent
-from tools.notebook import Parameter, declared_parameters, read_source
+from tools.notebook import declared_parameters, parse_source
 from tools.outputs import clean_outputs
 from tools.progress import Progress
-from tools.project import Project
+from tools.project import BuildError, Project
 
 LONGEST_SOCKET_NAME = 100
 KERNEL_START_SECONDS = 180
@@ -28,32 +26,7 @@ THREADS = 1
 """Threads of each numerical library: the order of sums, and so the last bits, depend on it."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One notebook to execute."""
-
-    project: Project
-    source: Path
-    profile: str
-    parameters: Mapping[str, Parameter]
-    digest: str
-    timeout: int | None
-    """Seconds a cell may take; `None` for no limit."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """What it runs on, as `build_environment` tells."""
-
-    @property
-    def copy(self) -> Path:
-        """Where the executed notebook goes."""
-        return self.project.executed(self.profile) / f"{self.source.stem}.ipynb"
-
-    @property
-    def partial(self) -> Path:
-        """Where papermill writes while it runs, and what is left of a failed run."""
-        return self.project.failed / f"{self.source.stem}.ipynb"
-
-
-def run_in_own_process(job: Job, *, live: bool) -> str | None:
+def run_in_own_process(job: Job, *, live: bool) -> Failure | None:
     """As `run_notebook`, in a process that runs nothing else and ends when its parent does."""
     end_with_parent()
     try:
@@ -62,34 +35,35 @@ def run_in_own_process(job: Job, *, live: bool) -> str | None:
         os._exit(1)  # the kernel has been shut down; nobody waits for a result
 
 
-def run_notebook(job: Job, *, live: bool) -> str | None:
-    """Execute a notebook; return `None`, or what went wrong, with the cell it went wrong in.
+def run_notebook(job: Job, *, live: bool) -> Failure | None:
+    """Execute a notebook; return `None`, or what went wrong.
 
     The executed copy is written only if every cell ran, in one move.
     """
-    job.partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        executed = _papermill(job, live=live)
+        job.partial.parent.mkdir(parents=True, exist_ok=True)
+        _store(job, _papermill(job, live=live))
     except PapermillExecutionError as error:
-        return _failure(job, f"{error.ename}: {error.evalue}")
+        return Failure.of(job, f"{error.ename}: {error.evalue}")
     except CellTimeoutError:
-        return _failure(job, f"the cell took longer than {job.timeout} s")
+        return Failure.of(job, f"the cell took longer than {job.timeout} s")
     except DeadKernelError:
-        return _failure(job, "the kernel died (out of memory?)")
+        return Failure.of(job, "the kernel died (out of memory?)")
+    except (BuildError, OSError) as error:
+        return Failure.of(job, str(error))
     except Exception:  # whatever it is, the other notebooks go on and this one is named
-        return _failure(job, traceback.format_exc())
-    _store(job, executed)
+        return Failure.of(job, traceback.format_exc())
     return None
 
 
 def _papermill(job: Job, *, live: bool) -> NotebookNode:
-    notebook = read_source(job.source)
+    notebook = parse_source(job.source, job.content)
     defaults = declared_parameters(notebook)
     notebook.metadata.pop("jupytext", None)  # an executed copy is no pair
-    _set_environment(job.project.root)
+    _set_environment(job.project)
     changed = {k: v for k, v in job.parameters.items() if v != defaults[k]}
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(changed)
-    progress = Progress(job.source.stem, live=live)
+    progress = Progress(job.name, live=live)
     with tempfile.TemporaryDirectory() as sockets, progress.shown(cells):
         return papermill.execute_notebook(
             notebook,
@@ -106,11 +80,12 @@ def _papermill(job: Job, *, live: bool) -> NotebookNode:
         )
 
 
-def _set_environment(root: Path) -> None:
+def _set_environment(project: Project) -> None:
+    os.environ.update(project.caches)
     for library in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{library}_NUM_THREADS"] = str(THREADS)
     os.environ["PYTHONHASHSEED"] = "0"
-    path = [str(root), os.environ.get("PYTHONPATH", "")]
+    path = [str(project.root), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
 
 
@@ -142,7 +117,7 @@ def _store(job: Job, notebook: NotebookNode) -> None:
     record["output_path"] = job.copy.relative_to(root).as_posix()
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = f"{job.source.stem}-injected"
+            cell["id"] = f"{job.name}-injected"
     nbformat.validate(notebook)
     job.copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, job.partial)
@@ -153,26 +128,3 @@ def _peak_megabytes() -> float:
     """The most memory that the kernel had, which has ended: this process has no other children."""
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def _failure(job: Job, error: str) -> str:
-    lines = [f"{job.source.stem}: FAILED"]
-    if job.partial.exists():
-        lines.append(f"  in {_last_started_cell(job.partial)}")
-        where = job.partial.relative_to(job.project.root)
-        lines.append(f"  what it did until then is in {where}")
-    return "\n".join([*lines, f"  {error}"])
-
-
-def _last_started_cell(partial: Path) -> str:
-    """Name the cell a run broke off in: papermill notes when it starts one."""
-    cells = nbformat.read(partial, as_version=4).cells
-    started = [
-        cell
-        for cell in cells
-        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time")
-    ]
-    if not started:
-        return "no cell: the kernel did not start"
-    first_line = next(iter(started[-1].source.strip().splitlines()), "")
-    return f"cell {started[-1].get('id', '?')}: {first_line}"

@@ -1,7 +1,7 @@
 """What a record must look like, so that nothing is built from one that does not."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch
 from cbnlib.experiments import Experiment
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN, CNNConfig
-from cbnlib.records.contents import EXAMPLES
+from cbnlib.records.contents import EXAMPLES, MARKUP
+from cbnlib.records.encoding import MAX_ARRAY
+from cbnlib.records.snapshots import snapshot_steps
 
 Arrays = dict[str, np.ndarray]
 Expected = dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
@@ -35,22 +37,40 @@ _SCHEMA: dict[Any, Any] = {
             "sha256_y": str,
         }
     ],
-    "networks": [
-        {
-            "fit": float,
-            "norm": float,
-            "history": {"step": [int], "loss": [float], "fit": [float], "norm": [float]},
-            "snapshots": [int],
-            "layers": [{"form": str, "norm": float, "discarded": float}],
-            "held_out": {"samples": int, "fit": float, "accuracy": float},
-        }
-    ],
+    "networks": [dict],
 }
+
+_NETWORK: dict[Any, Any] = {
+    "fit": float,
+    "norm": float,
+    "history": {"step": [int], "loss": [float], "fit": [float], "norm": [float]},
+    "snapshots": [int],
+    "layers": [{"form": str, "norm": float, "discarded": float}],
+    "held_out": {"samples": int, "fit": float, "accuracy": float},
+}
+
+_NUMBERS = [(float, NoneType)]
+
+_FAILED: dict[Any, Any] = {
+    "failure": str,
+    "fit": NoneType,
+    "norm": NoneType,
+    "history": {"step": [int], "loss": _NUMBERS, "fit": _NUMBERS, "norm": _NUMBERS},
+    "snapshots": [int],
+    "layers": [dict],
+}
+"""A network whose training failed: null stands for NaN and infinity."""
 
 _OPTIONAL = {"held_out", "history"}
 """Keys that may be missing; without a history of its own, a network has that of the first."""
 
 _ROUNDED = ("float16", "float32")
+
+MAX_WEIGHTS = 2**31
+"""Bytes of all weights of a record's networks."""
+
+MAX_LAYERS = 2**16
+"""How many layers they have together."""
 
 
 def is_filter(name: str) -> bool:
@@ -92,6 +112,7 @@ def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
         ValueError: If something is missing, unknown, or does not fit the experiment.
     """
     _check_schema(document, _SCHEMA, "record")
+    _check_texts(document)
     network, training = experiment.network, experiment.training
     tasks, networks = document["tasks"], document["networks"]
     if len(tasks) != len(experiment.tasks) or len(networks) != len(experiment.members):
@@ -101,24 +122,100 @@ def check_document(document: Mapping[str, Any], experiment: Experiment) -> None:
             raise ValueError(f"the task {task['name']!r} does not fit the network or the training")
         if task["samples"] < 1:
             raise ValueError(f"the task {task['name']!r} has {task['samples']} samples")
+    for i, entry in enumerate(networks):
+        _check_schema(entry, _FAILED if "failure" in entry else _NETWORK, f"record.networks[{i}]")
     if "history" not in networks[0]:
         raise ValueError("the first network has no history")
-    layers = network.depth - (network.head == "pooling")
     for entry in networks:
         history = entry.get("history", networks[0]["history"])
         if {len(column) for column in history.values()} != {len(history["step"])}:
             raise ValueError("the columns of a history differ in length")
         _check_steps("history", [0, *history["step"]], training.steps)
-        _check_steps("snapshots", [-1, *entry["snapshots"]], training.steps)
-        if not entry["snapshots"] or len(entry["layers"]) != layers:
-            raise ValueError(f"{len(entry['layers'])} layers, or no snapshot of their spectra")
-        for layer in entry["layers"]:
-            if layer["form"] not in ("factors", "dense"):
-                raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
-            if not 0 <= layer["discarded"] <= layer["norm"]:
-                raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
-        if "held_out" in entry:
-            _check_held_out(entry["held_out"], training.loss)
+        _check_network(entry, experiment)
+    check_weights(network, len(networks))
+
+
+def _check_network(entry: Mapping[str, Any], experiment: Experiment) -> None:
+    if "failure" in entry:
+        if not entry["failure"] or entry["snapshots"] or entry["layers"]:
+            raise ValueError("a network that failed without a reason, or that has spectra")
+        return
+    layers = experiment.network.depth - (experiment.network.head == "pooling")
+    _check_steps("snapshots", [-1, *entry["snapshots"]], experiment.training.steps)
+    if not entry["snapshots"] or len(entry["layers"]) != layers:
+        raise ValueError(f"{len(entry['layers'])} layers, or no snapshot of their spectra")
+    for layer in entry["layers"]:
+        if layer["form"] not in ("factors", "dense"):
+            raise ValueError(f"unknown form {layer['form']!r}; allowed: dense, factors")
+        if not 0 <= layer["discarded"] <= layer["norm"]:
+            raise ValueError(f"a layer of norm {layer['norm']} lacks {layer['discarded']}")
+    if "held_out" in entry:
+        _check_held_out(entry["held_out"], experiment.training.loss)
+
+
+def _check_texts(document: Mapping[str, Any]) -> None:
+    """Check that what a record says of itself is plain text, wherever it will be shown."""
+    provenance = document["provenance"]
+    texts = [provenance["finished"], *provenance["environment"].values()]
+    texts += provenance["environment"].keys()
+    for text in [*texts, *(task["name"] for task in document["tasks"])]:
+        if MARKUP.search(text):
+            raise ValueError(f"{text!r} is no plain text: <, > and & are refused")
+
+
+def check_weights(network: CNNConfig, members: int) -> None:
+    """Check that networks can be kept, by their sizes alone.
+
+    Args:
+        network: What each is made from.
+        members: How many there are; a checkpoint has their parameters in one array.
+
+    Raises:
+        ValueError: If an array would exceed `MAX_ARRAY`, or all together `MAX_WEIGHTS`, or there
+            are more than `MAX_LAYERS` layers.
+    """
+    if members * network.depth > MAX_LAYERS:
+        raise ValueError(f"{members * network.depth} layers, at most {MAX_LAYERS} fit a record")
+    _check_bytes("one channel of a signal", 4 * math.prod(network.grid_of(1)))
+    parameters = dict(_skeleton(network).named_parameters())
+    sizes = {name: 4 * members * p.numel() for name, p in parameters.items()}
+    for name, size in sizes.items():
+        _check_bytes(f"{name} of {members} networks", size)
+    _check_bytes(f"all weights of {members} networks", sum(sizes.values()), MAX_WEIGHTS)
+
+
+def check_room(experiment: Experiment, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Check before training that what will be kept of it can be.
+
+    Args:
+        experiment: What is to be run.
+        tasks: `samples`, `grid` and `loss` of each of its tasks.
+
+    Raises:
+        ValueError: If an array of the checkpoints or of the record would be too large, or numbers
+            have another precision than a record's.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"the default dtype is {torch.get_default_dtype()}, but records hold float32: set "
+            "that, or keep nothing on disk (folder=None)"
+        )
+    network, training, members = experiment.network, experiment.training, experiment.members
+    check_weights(network, len(members))
+    steps = snapshot_steps(training.steps, training.snapshots if len(members) == 1 else 2)
+    layers = [{"form": "dense"}] * network.depth
+    document = {
+        "tasks": tasks,
+        "networks": [{"snapshots": steps, "layers": layers}] * len(members),
+    }
+    for name, (dtypes, shape) in _expected(document, experiment, {}).items():
+        _check_bytes(name, np.dtype(dtypes[0]).itemsize * math.prod(shape))
+    _check_bytes("the order of the samples", 8 * max(task["samples"] for task in tasks))
+
+
+def _check_bytes(what: str, size: int, largest: int = MAX_ARRAY) -> None:
+    if size > largest:
+        raise ValueError(f"too large for a record: {what} has {size} bytes, at most {largest} fit")
 
 
 def _check_held_out(held_out: Mapping[str, Any], loss: str) -> None:
@@ -145,8 +242,11 @@ def _expected(document: Mapping[str, Any], experiment: Experiment, arrays: Array
     for t, task in enumerate(document["tasks"]):
         expected |= _expected_examples(t, task, experiment.network, arrays)
     skeleton = _skeleton(experiment.network)
-    has_amplitudes = "0.amplitudes.0" in arrays  # older records have none; else there are all
+    # Older records have none; else there are all.
+    has_amplitudes = any(name.endswith(".amplitudes.0") for name in arrays)
     for i, entry in enumerate(document["networks"]):
+        if "failure" in entry:
+            continue
         for name, parameter in skeleton.named_parameters():
             if not is_filter(name):
                 expected[f"{i}.{name}"] = (("float32",), tuple(parameter.shape))
@@ -182,6 +282,7 @@ def _expected_filter(prefix: str, form: str, conv: CircularConv, arrays: Arrays)
     if form == "dense":
         return {f"{prefix}.weight": (_ROUNDED, tuple(conv.weight.shape))}
     kept = arrays[f"{prefix}.mode"].size if f"{prefix}.mode" in arrays else 0
+    kept = min(kept, _count_modes(conv.grid) * min(conv.c_in, conv.c_out))
     return {
         f"{prefix}.mode": (("int32",), (kept,)),
         f"{prefix}.left": (_ROUNDED, (kept, conv.c_out, 2)),
@@ -213,15 +314,5 @@ def check_arrays(arrays: Arrays, document: Mapping[str, Any], experiment: Experi
                 f"array {name!r} has dtype {array.dtype} and shape {array.shape}, "
                 f"expected {' or '.join(dtypes)} and {shape}"
             )
-    check_numbers(arrays)
-
-
-def check_numbers(arrays: Arrays) -> None:
-    """Check that no array holds NaN or infinity.
-
-    Raises:
-        ValueError: If one does.
-    """
-    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"array {name!r} holds NaN or infinity")

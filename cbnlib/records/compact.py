@@ -23,6 +23,8 @@ Much of it is dust at modes that the data do not excite: outputs of trained netw
 LARGE = 2**16
 """Bytes from which a layer's weights are kept in 16 bits instead of 32: about three digits."""
 
+_AT_ONCE = 2**22  # entries of the outer products that are made at once
+
 
 @dataclass(frozen=True, eq=False)
 class CompactLayer:
@@ -77,11 +79,13 @@ def expand(compacted: CompactLayer, layer: CircularConv) -> None:
         if compacted.form == "dense":
             layer.weight.copy_(arrays["weight"])
             return
-    left, right = (torch.view_as_complex(arrays[k].double()) for k in ("left", "right"))
+    left, right = (torch.complex(*arrays[k].double().unbind(-1)) for k in ("left", "right"))
     freqs = frequencies(layer.grid)
     stored = left.new_zeros(len(freqs.omega), layer.c_out, layer.c_in)
-    directions = torch.einsum("ko,ki->koi", left, right)
-    stored.index_add_(0, arrays["mode"].long(), directions)
+    mode, at_once = arrays["mode"].long(), max(1, _AT_ONCE // (layer.c_out * layer.c_in))
+    for some in torch.arange(len(mode)).split(at_once):
+        directions = torch.einsum("ko,ki->koi", left[some], right[some])
+        stored.index_add_(0, mode[some], directions)
     blocks = freqs.complete(stored[freqs.modes]).permute(1, 2, 0).unflatten(-1, freqs.half_grid)
     layer.set_blocks(blocks.to(layer.blocks().dtype))
 
@@ -108,7 +112,8 @@ def _factors(layer: CircularConv, norm: float, budget: float) -> CompactLayer:
 
 def _halved(compacted: CompactLayer) -> CompactLayer:
     """The same in 16 bits, if it is large and they can hold it."""
-    largest = max(float(array.abs().max()) for array in compacted.arrays.values() if len(array))
+    sizes = [float(array.abs().max()) for array in compacted.arrays.values() if len(array)]
+    largest = max(sizes, default=0.0)  # nothing is kept of a layer of zeros
     if _size(compacted) < LARGE or largest > torch.finfo(torch.float16).max / 2:
         return compacted
     arrays = {

@@ -5,8 +5,9 @@ import functools
 import hashlib
 import math
 import platform
+import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,9 @@ from cbnlib.train_config import Loss, TrainConfig
 
 EXAMPLES = 64
 """How many samples a record keeps."""
+
+MARKUP = re.compile(r"[<>&\x00-\x1f\x7f]")
+"""What no text of a record that is shown on a page may hold."""
 
 MEASURED = 10_000
 """Over how many samples activation spectra are taken at most."""
@@ -131,7 +135,7 @@ class Run:
         network: What the network was made from.
         training: How it was trained.
         model: The trained network. From a record, it agrees with the one that was trained to about
-            3e-3 of the layers' norms; `fit` and `norm` are those of the original.
+            3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
         history: The course of the training; in an ensemble, the mean over its members.
         fit: The data term over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
@@ -172,14 +176,11 @@ class Run:
         Those that were taken when training ended; where none were, they are computed from the
         network. A record keeps them in 16 bits: three digits of a value above 6e-5, steps of 6e-8
         below. The weights of its network lack what adds up to 3e-3 of a layer's norm, so small
-        values and large ratios of the model's own spectra mean nothing. A failed run's are NaN.
+        values and large ratios of the model's own spectra mean nothing. A failed run has none.
         """
         if self.spectra and self.spectra[-1].step == self.training.steps:
             return self.spectra[-1].layers
-        if not self.failure:
-            return weight_spectra(self.model)
-        zeros = weight_spectra(CNN(self.network, seed=0))
-        return [Spectrum(s.grid, torch.full_like(s.values, math.nan)) for s in zeros]
+        return [] if self.failure else weight_spectra(self.model)
 
     @property
     def flat_error(self) -> float:
@@ -208,6 +209,27 @@ class Run:
         return self.fit < self.flat_error / 2
 
 
+def failed(run: Run, failure: str) -> Run:
+    """The run as one whose training failed; the weights of its network become NaN.
+
+    Args:
+        run: Before it failed.
+        failure: Why.
+    """
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.fill_(math.nan)
+    return replace(
+        run,
+        fit=math.nan,
+        norm=math.nan,
+        spectra=[],
+        activations=[],
+        held_out=None,
+        failure=failure,
+    )
+
+
 def environment() -> dict[str, str]:
     """What produces the numbers: versions, processor, machine, threads and commit."""
     return {
@@ -230,7 +252,8 @@ def _processor() -> str:
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = names[0] if names else platform.processor() or platform.machine()
+    return MARKUP.sub("", name)
 
 
 @functools.cache

@@ -19,7 +19,8 @@ from cbnlib.records.sealed import MAX_BYTES
 
 DTYPES = ("float16", "float32", "float64", "int32", "int64", "uint8")
 """The kinds of numbers that arrays may hold."""
-_HEADROOM = 2**20  # of a zip file: names, headers, directory
+MAX_ARRAY = MAX_BYTES - 2**20
+"""Bytes of the largest array; a file has names and headers, too."""
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -74,7 +75,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def npz_files(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    """Arrays as one `.npz` file, or as several where one would exceed `MAX_BYTES`.
+    """Arrays as one `.npz` file, or as several where one would exceed `MAX_ARRAY`.
 
     Returns:
         `arrays.npz`, `arrays-2.npz`, ... with the arrays in their order.
@@ -83,15 +84,15 @@ def npz_files(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
         ValueError: If a dtype is not one of `DTYPES`, or one array alone is too large.
     """
     parts: list[dict[str, np.ndarray]] = [{}]
-    room = limit = MAX_BYTES - _HEADROOM
+    room = MAX_ARRAY
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
             raise ValueError(f"array {name!r} has dtype {array.dtype}; allowed: {DTYPES}")
-        if array.nbytes > limit:
-            raise ValueError(f"array {name!r} has {array.nbytes} bytes, at most {limit} fit")
+        if array.nbytes > MAX_ARRAY:
+            raise ValueError(f"array {name!r} has {array.nbytes} bytes, at most {MAX_ARRAY} fit")
         if array.nbytes > room:
             parts.append({})
-            room = limit
+            room = MAX_ARRAY
         parts[-1][name] = array
         room -= array.nbytes
     names = ["arrays.npz", *(f"arrays-{i}.npz" for i in range(2, len(parts) + 1))]

@@ -6,12 +6,13 @@ Reading trusts nothing: all names, kinds, shapes and values are checked against 
 says before anything is built from them.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,9 +21,16 @@ from cbnlib.experiments import Experiment
 from cbnlib.frequencies import frequencies
 from cbnlib.loop import History
 from cbnlib.model import CNN
-from cbnlib.records.checking import Arrays, check_arrays, check_document, check_numbers, is_filter
+from cbnlib.records.checking import Arrays, check_arrays, check_document, is_filter
 from cbnlib.records.compact import CompactLayer, compact, expand
-from cbnlib.records.contents import HeldOut, Provenance, Run, SpectraSnapshot, TaskFacts
+from cbnlib.records.contents import (
+    HeldOut,
+    Provenance,
+    Run,
+    SpectraSnapshot,
+    TaskFacts,
+    failed,
+)
 from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
 from cbnlib.records.sealed import ForeignRecordError, RecordError, read_sealed, write_sealed
 from cbnlib.spectra import Spectrum
@@ -45,20 +53,23 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
 
     Raises:
-        ValueError: If a number is NaN or infinite.
+        ValueError: If `load_record` would refuse it: a number is NaN or infinite, say. Nothing is
+            written then.
         FileExistsError: If there is something already.
     """
     arrays: dict[str, Tensor] = {}
     networks = []
     for i, run in enumerate(runs):
-        layers = [compact(conv) for conv in run.model.convs]
+        layers = [compact(conv) for conv in run.model.convs if not run.failure]
         shared = runs[0].history if i else None  # an ensemble has one history
-        arrays |= _weights(i, run.model, layers) | _spectra(i, run)
+        if not run.failure:
+            arrays |= _weights(i, run.model, layers) | _spectra(i, run)
         networks.append(
             {
-                "fit": run.fit,
-                "norm": run.norm,
-                **({"history": asdict(run.history)} if run.history != shared else {}),
+                **({"failure": run.failure} if run.failure else {}),
+                "fit": None if run.failure else run.fit,
+                "norm": None if run.failure else run.norm,
+                **({"history": _columns(run.history)} if run.history != shared else {}),
                 "snapshots": [shot.step for shot in run.spectra],
                 "layers": [
                     {"form": c.form, "norm": c.norm, "discarded": c.discarded} for c in layers
@@ -83,8 +94,22 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
         "networks": networks,
     }
     plain = {name: array.detach().numpy() for name, array in arrays.items()}
-    check_numbers(plain)
-    write_sealed(folder, {DOCUMENT: json_bytes(document)} | npz_files(plain))
+    files = {DOCUMENT: json_bytes(document)} | npz_files(plain)
+    _contents(folder, files, experiment.digest())
+    write_sealed(folder, files)
+
+
+def _columns(history: History) -> dict[str, list[float | None]]:
+    """The columns of a history for JSON, which has no NaN and no infinity."""
+    return {
+        name: [value if math.isfinite(value) else None for value in column]
+        for name, column in asdict(history).items()
+    }
+
+
+def _history(columns: Mapping[str, list[float | None]]) -> History:
+    numbers = {k: [math.nan if v is None else v for v in column] for k, column in columns.items()}
+    return History(**cast("dict[str, Any]", numbers))
 
 
 def _weights(i: int, model: CNN, layers: list[CompactLayer]) -> dict[str, Tensor]:
@@ -131,18 +156,24 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
         ForeignRecordError: If it is undamaged, but of another kind, format version or experiment.
         RecordError: If anything is damaged or does not fit together.
     """
-    files = read_sealed(folder)
+    return _contents(folder, read_sealed(folder), digest)
+
+
+def _contents(
+    folder: Path, files: Mapping[str, bytes], digest: str | None
+) -> tuple[Experiment, list[Run]]:
+    """What the files of a record say, all of it checked."""
     with _refusing(folder, DOCUMENT):
-        document = parse_json(files.pop(DOCUMENT, b""))
+        document = parse_json(files.get(DOCUMENT, b""))
     experiment = _experiment(folder, document, digest)
     with _refusing(folder, DOCUMENT):
         check_document(document, experiment)
     arrays: Arrays = {}
-    for name, data in files.items():
+    for name in sorted(files.keys() - {DOCUMENT}):
         with _refusing(folder, name):
             if not _ARRAYS.fullmatch(name):
                 raise ValueError("a record has no such file")
-            for array, values in parse_npz(data).items():
+            for array, values in parse_npz(files[name]).items():
                 if array in arrays:
                     raise ValueError(f"array {array!r} stands in two files")
                 arrays[array] = values
@@ -191,21 +222,30 @@ def _runs(document: Mapping[str, Any], experiment: Experiment, arrays: Arrays) -
     for i, (entry, (_, seed)) in enumerate(
         zip(document["networks"], experiment.members, strict=True)
     ):
-        model = _model(CNN(experiment.network, seed=seed), i, entry, tensors)
+        model = CNN(experiment.network, seed=seed)
         t = i // len(experiment.seeds)
         x = tensors[f"examples.{t}.x"]
+        run = Run(
+            network=experiment.network,
+            training=experiment.training,
+            model=model,
+            history=_history(entry.get("history", document["networks"][0]["history"])),
+            fit=math.nan,
+            norm=math.nan,
+            task=tasks[t],
+            provenance=provenance,
+            examples=(x, tensors.get(f"examples.{t}.y", x)),
+        )
+        if "failure" in entry:
+            runs.append(failed(run, entry["failure"]))
+            continue
         grids = [conv.grid for conv in model.convs]
         runs.append(
-            Run(
-                network=experiment.network,
-                training=experiment.training,
-                model=model,
-                history=History(**entry.get("history", document["networks"][0]["history"])),
+            replace(
+                run,
+                model=_model(model, i, entry, tensors),
                 fit=entry["fit"],
                 norm=entry["norm"],
-                task=tasks[t],
-                provenance=provenance,
-                examples=(x, tensors.get(f"examples.{t}.y", x)),
                 spectra=_snapshots(i, entry["snapshots"], grids, tensors),
                 activations=[
                     Spectrum(grid, tensors[f"{i}.activations.{layer}"].float())

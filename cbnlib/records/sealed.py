@@ -17,7 +17,11 @@ SUMS = "SHA256SUMS"
 MAX_BYTES = 64 * 2**20
 """Largest file of a sealed folder."""
 MAX_FILES = 1000
+_READ = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # no system has all of them
+    _READ |= getattr(os, _flag, 0)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})\n")
 
 
@@ -48,7 +52,8 @@ def write_sealed(folder: Path, files: Mapping[str, bytes], *, replace: bool = Fa
             two renames leaves neither in place.
 
     Raises:
-        ValueError: If a name is no plain file name, or a file is larger than `MAX_BYTES`.
+        ValueError: If a name is no plain file name, a file is larger than `MAX_BYTES`, or there
+            are more than `MAX_FILES`, the list of checksums included.
         FileExistsError: If something stands there and is not to be replaced.
     """
     for name, data in files.items():
@@ -56,6 +61,8 @@ def write_sealed(folder: Path, files: Mapping[str, bytes], *, replace: bool = Fa
             raise ValueError(f"{name!r} is no name for a file of a sealed folder")
         if len(data) > MAX_BYTES:
             raise ValueError(f"{name}: {len(data)} bytes, at most {MAX_BYTES} are allowed")
+    if len(files) >= MAX_FILES:
+        raise ValueError(f"{len(files)} files and {SUMS}, at most {MAX_FILES} are allowed")
     if os.path.lexists(folder) and not replace:
         raise FileExistsError(f"{folder} exists already")
     temporary = _temporary(folder)
@@ -109,12 +116,13 @@ def remove_sealed(folder: Path) -> None:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the temporary folders that killed processes left in a folder.
+    """Remove the temporary folders that killed processes left in a folder, and nothing else.
 
     No other process may be writing there.
     """
     for path in parent.glob(".*.tmp"):
-        shutil.rmtree(path)
+        if _TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def _temporary(folder: Path) -> Path:
@@ -128,6 +136,8 @@ def _sums(files: Mapping[str, bytes]) -> bytes:
 
 def _sync(folder: Path) -> None:
     """Make the names in a folder last, as `fsync` of a file makes its contents."""
+    if os.name == "nt":
+        return  # Windows opens no folders
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -163,7 +173,7 @@ def _parse(folder: Path, sums: bytes) -> set[str]:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(folder / name, _READ)
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -1,6 +1,7 @@
 """Spectra of weights and activations taken while a network trains, a fixed number of times."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -73,6 +74,11 @@ def _energy(activations: Tensor) -> Tensor:
     return a_hat.square().sum(dim=(0, 1, -1)).flatten()
 
 
+def is_finite(model: CNN) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return all(bool(p.isfinite().all()) for p in model.parameters())
+
+
 class SpectraRecorder:
     """Takes a snapshot at each of the chosen steps.
 
@@ -91,10 +97,11 @@ class SpectraRecorder:
         self.taken: list[SpectraSnapshot] = []
 
     def observe(self, step: int, model: CNN) -> None:
-        """Take a snapshot if this is one of the steps."""
-        if step in self.steps:
-            amplitudes = mode_amplitudes(model, self.x)
-            self.taken.append(SpectraSnapshot(step, weight_spectra(model), amplitudes))
+        """Take a snapshot if this is one of the steps; of weights that are no numbers, none."""
+        if step in self.steps and is_finite(model):
+            with suppress(ValueError):  # activations overflow: the loop ends at its next record
+                amplitudes = mode_amplitudes(model, self.x)
+                self.taken.append(SpectraSnapshot(step, weight_spectra(model), amplitudes))
 
     def tensors(self) -> dict[str, Tensor]:
         """The values taken so far, for a checkpoint."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_grid, check_positive
+from cbnlib.checks import check_count, check_flag, check_grid, check_positive
 from cbnlib.tasks.base import Task
 
 
@@ -106,6 +106,7 @@ def reshaped_bump(
         1.0
     """
     check_positive("scale", scale)
+    check_flag("unit_energy", unit_energy)
     x = bump(n, samples, sharpness=sharpness, seed=seed).x
     y = bump(n, samples, sharpness=target_sharpness, seed=seed).x
     if unit_energy:

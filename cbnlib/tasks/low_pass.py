@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cbnlib.checks import check_count, check_grid
+from cbnlib.checks import check_count, check_flag, check_grid
 from cbnlib.tasks.base import Task
 from cbnlib.theory.explicit_network import cbn_rank
 
@@ -38,6 +38,7 @@ def low_pass(
     """
     axes = check_grid(grid)
     check_count("samples", samples)
+    check_flag("relu", relu)
     rank = cbn_rank(supports, axes)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, len(supports), *axes, generator=generator)

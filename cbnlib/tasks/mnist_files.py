@@ -19,6 +19,13 @@ MD5 = {
 """The files' published checksums; a download must match them, files in your own folder need not."""
 
 
+class MissingDataError(FileNotFoundError):
+    """A download that was not possible. In a notebook one line shows it, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
 def read_idx(path: str | Path, axes: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes, gzip-compressed if its name ends in `.gz`.
 
@@ -70,13 +77,21 @@ def locate(name: str, folder: str | Path | None) -> Path:
 
     Raises:
         FileNotFoundError: If the folder lacks it.
+        MissingDataError: If it cannot be downloaded.
         ValueError: If the download's checksum differs from `MD5`.
     """
     if folder is None:
         import pooch  # only downloads need it, and in a notebook it warns of missing widgets
 
         cache = pooch.os_cache("cbnlib")
-        return Path(pooch.retrieve(MIRROR + name, f"md5:{MD5[name]}", fname=name, path=cache))
+        try:
+            return Path(pooch.retrieve(MIRROR + name, f"md5:{MD5[name]}", fname=name, path=cache))
+        except OSError as error:
+            raise MissingDataError(
+                f"MNIST's file {name} cannot be downloaded ({type(error).__name__}): put the four "
+                "IDX files of MNIST in a folder and name it, in a notebook as its parameter "
+                "mnist_folder, elsewhere as data_folder"
+            ) from None
     for path in (Path(folder) / name, Path(folder) / name.removesuffix(".gz")):
         if path.is_file():
             return path

@@ -8,7 +8,6 @@
 """
 
 from itertools import groupby
-from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -16,7 +15,8 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.checks import check_choice
 from cbnlib.claims import SUBJECTS, Claim, Verdict, claims_of
-from tools.executed import FOLDER, read_executed
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import chapters, is_stand_in, links, missing, read_chapter
 from tools.sphinx_ext.markdown_table import MarkdownTable
 from tools.sphinx_ext.predictions import COUNTS, reproduced
 
@@ -44,9 +44,9 @@ class Verdicts(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Count them in the executed copy."""
-        copy = Path(self.env.srcdir) / FOLDER / f"{self.text}.ipynb"
-        self.env.note_dependency(str(copy))
-        return [nodes.Text(reproduced(claims_of(read_executed(copy))))], []
+        notebook = read_chapter(self.env, self.text)
+        told = NOT_AVAILABLE if is_stand_in(notebook) else reproduced(claims_of(notebook))
+        return [nodes.Text(told)], []
 
 
 class ClaimsFilter(SphinxDirective):
@@ -69,15 +69,21 @@ class ClaimsTable(MarkdownTable):
     def run(self) -> list[nodes.Node]:
         """Make a row for each claim of the named one, or count the verdicts of each.
 
-        A claim that no notebook tests is a warning, and so an error of the build.
+        A claim that no notebook tests is a warning, and so an error of the build, unless chapters
+        failed: the table names them.
         """
         paper = self.arguments[0] if self.arguments else None
-        stated = [found for copy in self.copies() for found in self._claims(copy)]
+        told = [
+            (stem, claim) for stem, notebook in chapters(self.env) for claim in claims_of(notebook)
+        ]
+        note = self.parsed([missing(self.env)])
         if paper is None:
-            return self._overview([claim for _, claim in stated])
+            return [*self._overview([claim for _, claim in told]), *note]
         check_choice("claim", paper, SUBJECTS)
-        found = [(stem, claim) for stem, claim in stated if claim.paper == paper]
+        found = [(stem, claim) for stem, claim in told if claim.paper == paper]
         if not found:
+            if note:
+                return note
             warning = f"no notebook states anything about {paper}"
             return [self.state.document.reporter.warning(warning, line=self.lineno)]
         remarks = remarks_of([claim for _, claim in found])
@@ -87,18 +93,14 @@ class ClaimsTable(MarkdownTable):
                 number = remarks.index(claim.remark) + 1
                 row[-1][-1] += [nodes.Text(", "), _link(paper, number)]
         listed = [self._remark(paper, k, text) for k, text in enumerate(remarks, start=1)]
-        return [nodes.container("", table, *listed, classes=["claims"])]
-
-    def _claims(self, copy: Path) -> list[tuple[str, Claim]]:
-        self.env.note_dependency(str(copy))
-        return [(copy.stem, claim) for claim in claims_of(read_executed(copy))]
+        return [nodes.container("", table, *listed, *note, classes=["claims"])]
 
     def _table(self, found: list[tuple[str, Claim]]) -> nodes.table:
         """Rows of claims, marked by their verdicts, and one for each chapter above its own."""
         rows: list[list[str]] = []
         marks: list[str] = []
         for stem, group in groupby(found, key=lambda each: each[0]):
-            rows.append([f"{{doc}}`/{FOLDER}/{stem}`", "", ""])
+            rows.append([links([stem]), "", ""])
             marks.append("chapter")
             for _, claim in group:
                 rows.append(self._row(claim))
@@ -120,7 +122,7 @@ class ClaimsTable(MarkdownTable):
             f"**{claim.task}.** {claim.prediction}{added}{check}",
             f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
             f"{{numref}}`{claim.figure}`",
-            f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict}",
+            f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}",
         ]
 
     def _remark(self, paper: str, number: int, text: str) -> nodes.Node:

@@ -6,17 +6,17 @@ notebook ran, and how many of its predictions were reproduced. `:figure:` names 
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from nbformat import NotebookNode
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.claims import claims_of
-from tools.executed import FOLDER, read_executed
+from tools.executed import FOLDER, is_stand_in, read_chapter
 from tools.sphinx_ext.predictions import COUNTS, reproduced
 
 
@@ -30,11 +30,10 @@ class ChapterCard(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the card; a notebook or figure that is not there is a warning."""
         stem = self.arguments[0]
-        copy = Path(self.env.srcdir) / FOLDER / f"{stem}.ipynb"
-        if not copy.is_file():
+        try:
+            notebook = read_chapter(self.env, stem)
+        except FileNotFoundError:
             return self._warning(f"there is no executed notebook {stem}")
-        self.env.note_dependency(str(copy))
-        notebook = read_executed(copy)
         figure = self.options.get("figure", "")
         alt = alternative_texts(notebook).get(figure)
         if alt is None:
@@ -74,8 +73,10 @@ def alternative_texts(notebook: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def facts(notebook: Mapping[str, Any]) -> str:
+def facts(notebook: NotebookNode) -> str:
     """How long an executed notebook ran, and how many of its predictions were reproduced."""
+    if is_stand_in(notebook):
+        return "failed on this machine"
     seconds = f"ran {notebook['metadata']['papermill']['duration']:.0f} s"
     stated = claims_of(notebook)
     if not COUNTS["all"](stated):

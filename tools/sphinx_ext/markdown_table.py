@@ -1,22 +1,18 @@
 """Directives that write tables about the executed notebooks."""
 
-from pathlib import Path
+import re
 
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from tools.executed import FOLDER
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 class MarkdownTable(SphinxDirective):
     """A directive that writes a Markdown table for the page's parser."""
 
     has_content = True
-
-    def copies(self) -> list[Path]:
-        """The executed notebooks of the book."""
-        return sorted((Path(self.env.srcdir) / FOLDER).glob("*.ipynb"))
 
     def table(self, header: list[str], rows: list[list[str]]) -> list[nodes.Node]:
         """Parse a table of Markdown cells."""
@@ -28,3 +24,12 @@ class MarkdownTable(SphinxDirective):
         parent = nodes.container()
         self.state.nested_parse(StringList(lines, self.env.docname), self.content_offset, parent)
         return list(parent.children)
+
+
+def plain(text: str) -> str:
+    r"""Markdown for a text that comes from elsewhere, so that none of it is read as Markdown.
+
+    >>> print(plain("<img src=x> a|b"))
+    \<img src\=x\> a\|b
+    """
+    return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
 HYPHENS = "-\u2010\u2011"
-COMPOUND = re.compile(rf"\w+(?:[{HYPHENS}]\w+)+")
+COMPOUND = re.compile(rf"\b\w+(?:[{HYPHENS}]\w+)+")
 AMERICAN = (
     (re.compile(r"is(e[drs]?|ing|ations?|ers)$"), r"iz\1"),
     (re.compile(r"our(|s|ed|ing|al|hoods?)$"), r"or\1"),

@@ -8,9 +8,8 @@
 * `{tested-in} C1` lists where a claim of the paper is tested, by which figures, how it went.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
-from pathlib import Path
 from typing import get_args
 
 import nbformat
@@ -22,7 +21,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cbnlib.claims import PAPER, Claim, Verdict, claims_of
-from tools.executed import FOLDER, read_executed
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import chapters, links, missing
 
 
 def count_of(verdict: Verdict) -> Callable[[list[Claim]], int]:
@@ -44,16 +44,9 @@ def reproduced(stated: list[Claim]) -> str:
     return f"{COUNTS['reproduced'](stated)} of {COUNTS['all'](stated)}"
 
 
-def executed(env: BuildEnvironment) -> Iterator[tuple[str, nbformat.NotebookNode]]:
-    """The stems and contents of the executed notebooks of the book."""
-    for copy in sorted((Path(env.srcdir) / FOLDER).glob("*.ipynb")):
-        env.note_dependency(str(copy))
-        yield copy.stem, read_executed(copy)
-
-
 def stated(env: BuildEnvironment) -> list[tuple[str, Claim]]:
     """All predictions, each with the stem of its notebook."""
-    return [(stem, claim) for stem, notebook in executed(env) for claim in claims_of(notebook)]
+    return [(stem, claim) for stem, notebook in chapters(env) for claim in claims_of(notebook)]
 
 
 def networks(notebook: nbformat.NotebookNode) -> int:
@@ -83,7 +76,9 @@ class Predictions(SphinxRole):
             told = self.inliner.reporter.warning(f"no count {self.text!r}; there are: {there}")
             return [], [told]
         claims = [claim for _, claim in stated(self.env)]
-        return [nodes.Text(str(COUNTS[self.text](claims)))], []
+        without = " (without the chapters that failed)" if missing(self.env) else ""
+        told = f"{COUNTS[self.text](claims)}{without * (self.text == 'all')}"
+        return [nodes.Text(told)], []
 
 
 class Networks(SphinxRole):
@@ -91,8 +86,10 @@ class Networks(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Count them in the executed copies."""
-        counts = {stem: networks(notebook) for stem, notebook in executed(self.env)}
+        counts = {stem: networks(notebook) for stem, notebook in chapters(self.env)}
         number = sum(counts.values()) if self.text == "all" else counts.get(self.text, 0)
+        if not number and missing(self.env):
+            return [nodes.Text(NOT_AVAILABLE)], []
         if not number:
             told = self.inliner.reporter.warning(f"no trained networks in {self.text!r}")
             return [], [told]
@@ -119,14 +116,15 @@ class PredictionsList(MarkdownList):
         """Make an item for each; without any, say so."""
         verdict = self.arguments[0]
         lines = [self._item(stem, c) for stem, c in stated(self.env) if c.verdict == verdict]
-        return self.parse(lines or [f"In this edition no prediction is *{verdict}*."])
+        lines = lines or [f"In this edition no prediction is *{verdict}*."]
+        return self.parse([*lines, "", missing(self.env)])
 
     @staticmethod
     def _item(stem: str, claim: Claim) -> str:
         task = claim.task[:1].upper() + claim.task[1:]
         return (
             f"- **{task}.** {claim.prediction} Measured, {claim.quantity}: {claim.measured}; "
-            f"predicted {claim.tolerance}. ({{doc}}`/{FOLDER}/{stem}`)"
+            f"predicted {claim.tolerance}. ({links([stem])})"
         )
 
 
@@ -139,20 +137,20 @@ class TestedIn(MarkdownList):
         """Make an item for each chapter, with its figures and counts."""
         paper = self.arguments[0]
         found = [(stem, claim) for stem, claim in stated(self.env) if claim.paper == paper]
-        if paper not in PAPER or not found:
+        failed = missing(self.env)
+        if paper not in PAPER or not (found or failed):
             told = f"no notebook states anything about {paper}"
             return [self.state.document.reporter.warning(told, line=self.lineno)]
-        chapters = groupby(found, key=lambda each: each[0])
-        return self.parse([self._item(stem, [c for _, c in group]) for stem, group in chapters])
+        grouped = groupby(found, key=lambda each: each[0])
+        lines = [self._item(stem, [c for _, c in group]) for stem, group in grouped]
+        return self.parse([*lines, "", failed])
 
     @staticmethod
     def _item(stem: str, claims: list[Claim]) -> str:
         figures = ", ".join(
             f"{{numref}}`{name}`" for name in dict.fromkeys(c.figure for c in claims)
         )
-        return (
-            f"- {{doc}}`/{FOLDER}/{stem}`, {figures}: {reproduced(claims)} predictions reproduced"
-        )
+        return f"- {links([stem])}, {figures}: {reproduced(claims)} predictions reproduced"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

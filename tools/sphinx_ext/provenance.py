@@ -13,9 +13,9 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
-from tools.executed import FOLDER, read_executed
+from tools.executed import FOLDER, chapters, is_stand_in, links, missing, read_executed
 from tools.provenance import Execution, Records
-from tools.sphinx_ext.markdown_table import MarkdownTable
+from tools.sphinx_ext.markdown_table import MarkdownTable, plain
 
 
 def add_line(app: Sphinx, doctree: nodes.document) -> None:
@@ -23,7 +23,10 @@ def add_line(app: Sphinx, doctree: nodes.document) -> None:
     docname = app.env.docname
     if not docname.startswith(f"{FOLDER}/"):
         return
-    execution = Execution.of(read_executed(Path(app.srcdir) / f"{docname}.ipynb"))
+    notebook = read_executed(Path(app.srcdir) / f"{docname}.ipynb")
+    if is_stand_in(notebook):
+        return
+    execution = Execution.of(notebook)
     link = pending_xref(
         "",
         nodes.inline("", f"{execution.edition.capitalize()} edition"),
@@ -41,15 +44,16 @@ def add_line(app: Sphinx, doctree: nodes.document) -> None:
 
 
 class AboutExecutions(MarkdownTable):
-    """A directive about the executions of all notebooks."""
+    """A directive about the executions of all notebooks, but for those that failed."""
 
     def executions(self) -> dict[str, Execution]:
         """They, by the notebooks' stems."""
-        found = {}
-        for copy in self.copies():
-            self.env.note_dependency(str(copy))
-            found[copy.stem] = Execution.of(read_executed(copy))
-        return found
+        every = chapters(self.env)
+        return {stem: Execution.of(one) for stem, one in every if not is_stand_in(one)}
+
+    def table(self, header: list[str], rows: list[list[str]]) -> list[nodes.Node]:
+        """A table, and below it which chapters are not in it."""
+        return [*super().table(header, rows), *self.parsed([missing(self.env)])]
 
 
 class ExecutionTable(AboutExecutions):
@@ -68,7 +72,7 @@ class ExecutionTable(AboutExecutions):
     def run(self) -> list[nodes.Node]:
         """Make a row for each notebook from what papermill and the build wrote into it."""
         found = self.executions()
-        rows = [self._row(f"{{doc}}`/{FOLDER}/{stem}`", run) for stem, run in found.items()]
+        rows = [self._row(links([stem]), run) for stem, run in found.items()]
         return self.table(self.header, [*rows, self._sums(list(found.values()))])
 
     def _row(self, name: str, run: Execution) -> list[str]:
@@ -109,7 +113,7 @@ class CostsTable(AboutExecutions):
         rows = [
             [
                 stem.partition("_")[0],
-                f"{{doc}}`/{FOLDER}/{stem}`",
+                links([stem]),
                 *self._costs(run.seconds, run.memory_mb, records[stem]),
             ]
             for stem, run in runs.items()
@@ -119,7 +123,7 @@ class CostsTable(AboutExecutions):
             sum(one.megabytes for one in records.values()),
         )
         seconds = sum(run.seconds for run in runs.values())
-        most = max(run.memory_mb for run in runs.values())
+        most = max((run.memory_mb for run in runs.values()), default=0.0)
         return self.table(self.header, [*rows, ["", "**all**", *self._costs(seconds, most, every)]])
 
     def _costs(self, seconds: float, memory_mb: float, records: Records) -> list[str]:
@@ -133,7 +137,8 @@ class ExecutionEnvironments(AboutExecutions):
     def run(self) -> list[nodes.Node]:
         """Make an item for each combination, with the number of its notebooks."""
         told = [
-            f"{run.device}; {run.versions}; {run.library}" for run in self.executions().values()
+            plain(f"{run.device}; {run.versions}; {run.library}")
+            for run in self.executions().values()
         ]
         counts = {line: told.count(line) for line in told}
         plural = {line: "notebook" if count == 1 else "notebooks" for line, count in counts.items()}

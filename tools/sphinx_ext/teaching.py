@@ -3,13 +3,13 @@
 The role `{runtime}` says how long the named notebooks took in this build, all together.
 """
 
-from pathlib import Path
-
 from docutils import nodes
+from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from tools.executed import FOLDER, read_executed
+from cbnlib.notebook import NOT_AVAILABLE
+from tools.executed import is_stand_in, read_chapter
 
 
 class Runtime(SphinxRole):
@@ -17,15 +17,15 @@ class Runtime(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Add up what papermill wrote into the executed copies."""
-        copies = [Path(self.env.srcdir) / FOLDER / f"{stem}.ipynb" for stem in self.text.split()]
-        for copy in copies:
-            self.env.note_dependency(str(copy))
-        return [nodes.Text(in_words(sum(map(seconds_of, copies))))], []
+        notebooks = [read_chapter(self.env, stem) for stem in self.text.split()]
+        if any(map(is_stand_in, notebooks)):
+            return [nodes.Text(NOT_AVAILABLE)], []
+        return [nodes.Text(in_words(sum(map(seconds_of, notebooks))))], []
 
 
-def seconds_of(copy: Path) -> float:
+def seconds_of(notebook: NotebookNode) -> float:
     """How long an executed notebook took."""
-    took: float = read_executed(copy).metadata["papermill"]["duration"]
+    took: float = notebook.metadata["papermill"]["duration"]
     return took
 
 

@@ -1,0 +1,69 @@
+"""Verdicts over many builds: which change, and the mark that such a prediction gets."""
+
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from cbnlib.claims import KEY, Claim, claims_of
+from tools import stability
+from tools.project import Project
+from tools.render import mark_unstable
+from tools.sphinx_ext.stability import counts
+
+
+def stated(value, prediction="Few are kept."):
+    return Claim("C1", "bump", prediction, "dimensions", (value,), "fig-kept", at_most=5)
+
+
+def executed(folder, *claims, profile="quick"):
+    """An executed notebook that states claims."""
+    outputs = [new_output("display_data", c.shown(), metadata={KEY: c.facts()}) for c in claims]
+    notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs)])
+    notebook.metadata["companion"] = {"profile": profile, "environment": {"torch": "2"}}
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / "01_some.ipynb")
+    return folder / "01_some.ipynb"
+
+
+@pytest.fixture
+def builds(tmp_path):
+    """Records of two builds: of two equal predictions only the second changes."""
+    for build, value in zip(stability.MATRIX, (3, 9), strict=False):
+        project = Project(tmp_path, tmp_path / build.name)
+        executed(project.executed("quick"), stated(1), stated(value), stated(1, "None is."))
+        facts = stability.facts_of(build, project, ["01_some", "02_other"])
+        project.stability.mkdir(parents=True, exist_ok=True)
+        (project.stability / f"{build.name}.json").write_text(json.dumps(facts))
+    return stability.records(Project(tmp_path))
+
+
+CHANGING = ("01_some", "C1", "bump", "Few are kept.", 1)
+
+
+def test_what_changes_is_found(builds):
+    assert stability.changing(builds) == {CHANGING}
+    assert sorted(stability.verdicts(builds)[CHANGING]) == ["not reproduced", "reproduced"]
+    found = counts(builds)
+    assert (found["builds"], found["complete"], found["predictions"]) == (2, 0, 3)
+    assert (found["same"], found["most"], found["rest"]) == (2, 0, 1)
+
+
+def test_a_prediction_that_changes_is_marked_in_the_quick_edition(tmp_path):
+    copy = executed(tmp_path / "quick", stated(1), stated(3))
+    mark_unstable(copy, {CHANGING})
+    notebook = nbformat.read(copy, as_version=4)
+    assert [claim.unstable for claim in claims_of(notebook)] == [False, True]
+    told = [output.data["text/markdown"] for output in notebook.cells[0].outputs]
+    assert ["(depends on the run)" in text for text in told] == [False, True]
+    paper = executed(tmp_path / "paper", stated(1), stated(3), profile="paper")
+    before = paper.read_bytes()
+    mark_unstable(paper, {CHANGING})
+    assert paper.read_bytes() == before
+
+
+def test_an_unknown_build_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        stability.main(["9-avx2"])
+    assert "no build is called '9-avx2'; there are: 0-native" in capsys.readouterr().err
