@@ -26,7 +26,7 @@ from itertools import pairwise
 
 import torch
 
-from cbnlib.checks import check_finite
+from cbnlib.checks import check_positive, check_type
 from cbnlib.spectra import Spectrum
 
 GONE, PASSED = 0.25, 1.0
@@ -101,7 +101,11 @@ def kept_modes(spectrum: Spectrum, threshold: float) -> tuple[KeptMode, ...]:
 
     Frequencies are integer vectors, so layers on different grids can be compared; a coarse grid's
     Nyquist frequency, with multiplicity 1, is another mode than the pair of the finer grid.
+
+    Raises:
+        ValueError: If the threshold is negative or NaN.
     """
+    check_positive("threshold", threshold, zero=True)
     directions = (spectrum.values > threshold).sum(dim=1)
     rows = directions.nonzero().squeeze(1).tolist()
     omega, multiplicity = spectrum.omega.tolist(), spectrum.multiplicity.tolist()
@@ -121,7 +125,7 @@ def measure_bottleneck(spectra: Sequence[Spectrum]) -> Bottleneck:
         The bottleneck; its `layers` are None if no run of layers qualifies.
 
     Raises:
-        ValueError: If there is no spectrum, one is not finite, or the numbers of axes differ.
+        ValueError: If there is no spectrum, or the numbers of axes differ.
 
     Example:
         Four layers: the first and last are full, the middle ones keep the constant and ±1.
@@ -150,8 +154,8 @@ def measure_bottleneck(spectra: Sequence[Spectrum]) -> Bottleneck:
 def _check(spectra: Sequence[Spectrum]) -> None:
     if not spectra:
         raise ValueError("spectra must hold at least one layer")
-    for layer, spectrum in enumerate(spectra, start=1):
-        check_finite(f"spectrum of layer {layer}", spectrum.values)
+    for spectrum in spectra:
+        check_type("spectrum", spectrum, Spectrum)
     if len({len(spectrum.grid) for spectrum in spectra}) > 1:
         raise ValueError(f"grids must have equally many axes: {[s.grid for s in spectra]}")
 

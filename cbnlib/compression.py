@@ -44,6 +44,8 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
     """
     if model.config.coarse is not None or model.config.window is not None:
         raise ValueError("only a network on one grid with full-size filters can be compressed")
+    if len(layers) != 2:
+        raise ValueError(f"layers must be the first and the last one, got {layers}")
     stage = CoarseStage(grid, *layers, method="crop")
     small = CNN(replace(model.config, coarse=stage), seed=0).to(next(model.parameters()))
     small.load_state_dict({**small.state_dict(), **_unchanged(model, small)})

@@ -35,6 +35,7 @@ def train_ensemble(
     hardly more of them than one network.
 
     A member whose loss becomes NaN or infinite, or whose norm explodes, leaves the others alone.
+    Its weights are NaN at the end.
     Its weights are then of no use, and it no longer counts in the history.
 
     Args:
@@ -67,7 +68,7 @@ def train_ensemble(
                 checkpoint.after_step(loop)
             if recorded:
                 bar.update(loop.step - bar.n)
-    together.put_back(models)
+    together.put_back(models, failed=~(together.norms().cpu() <= loop.largest_norms))
     return loop.history
 
 
@@ -98,10 +99,10 @@ class _Together:
         return reduce(torch.add, (p.square().flatten(1).sum(1) for p in self.parameters))
 
     @torch.no_grad()
-    def put_back(self, models: Sequence[CNN]) -> None:
+    def put_back(self, models: Sequence[CNN], failed: Tensor) -> None:
         for i, model in enumerate(models):
             for name, parameter in model.named_parameters():
-                parameter.copy_(self.stacked[name][i])
+                parameter.fill_(torch.nan) if failed[i] else parameter.copy_(self.stacked[name][i])
 
 
 def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> None:

@@ -15,6 +15,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from cbnlib.checks import check_positive
 from cbnlib.loop import learning_rates
 from cbnlib.records.contents import Run
 from cbnlib.spectra import Spectrum
@@ -24,10 +25,14 @@ from cbnlib.train_config import TrainConfig
 def kept_rows(spectrum: Spectrum, threshold: float = 0.5) -> Tensor:
     """Which modes have a value above `threshold`, the constant left out; shape `[modes]`.
 
+    Raises:
+        ValueError: If the threshold is negative or NaN.
+
     Example:
         >>> kept_rows(Spectrum((4,), Tensor([[2.0], [0.9], [0.1]]))).tolist()
         [False, True, False]
     """
+    check_positive("threshold", threshold, zero=True)
     return (spectrum.values.amax(dim=1) > threshold) & (spectrum.degree > 0)
 
 
@@ -54,10 +59,15 @@ def unwanted_values(run: Run, layer: int) -> np.ndarray:
 def overlap(a: Tensor, b: Tensor) -> float:
     """Modes in both sets as a share of those in either, 1 if both are empty.
 
+    Raises:
+        ValueError: If the shapes differ.
+
     Example:
         >>> overlap(Tensor([1, 1, 0]).bool(), Tensor([0, 1, 0]).bool())
         0.5
     """
+    if a.shape != b.shape:
+        raise ValueError(f"shapes differ: {tuple(a.shape)} and {tuple(b.shape)}")
     either = int((a | b).sum())
     return int((a & b).sum()) / either if either else 1.0
 
@@ -71,7 +81,12 @@ def unwanted_share(spectrum: Spectrum, wanted: Tensor) -> float:
 
     Returns:
         A number in $[0,1]$; 0 if there is nothing beside the constant.
+
+    Raises:
+        ValueError: If there is not one entry per mode.
     """
+    if wanted.shape != spectrum.degree.shape:
+        raise ValueError(f"need {len(spectrum.degree)} modes, got shape {tuple(wanted.shape)}")
     squares = spectrum.values.double().square().sum(dim=1) * spectrum.multiplicity
     squares = squares.where(spectrum.degree > 0, 0)
     total = float(squares.sum())
@@ -89,10 +104,16 @@ def falls_below(steps: Sequence[int], values: ArrayLike, level: float) -> float:
     Returns:
         The first step if it always is below, infinity if it is not below at the end.
 
+    Raises:
+        ValueError: If there is no step, not one number per step, or the level is not positive.
+
     Example:
         >>> falls_below([0, 10, 20, 30], [1.0, 0.01, 1.0, 0.01], 0.1)
         25.0
     """
+    check_positive("level", level)
+    if not len(steps) or np.shape(values) != np.shape(steps) or np.isnan(values).any():
+        raise ValueError(f"need one number per step, at least one, got {values!r} at {steps!r}")
     y = np.log(np.maximum(np.asarray(values, dtype=float), 1e-300)) - np.log(level)
     above = np.flatnonzero(y >= 0)
     if not above.size:
@@ -118,8 +139,9 @@ def ridge_decay(training: TrainConfig) -> np.ndarray:
         Shape `[steps + 1]`, from 0 upwards.
 
     Raises:
-        ValueError: If the optimiser is another one: Adam divides by the size of past gradients,
-            which the ridge alone does not know.
+        ValueError: If the optimiser is another one (Adam divides by the size of past gradients,
+            which the ridge alone does not know), or the rate is so large that the parameter
+            changes its sign.
 
     Example:
         >>> training = TrainConfig(0.5, 0.1, 2, optimizer="sgd", momentum=0.0, schedule="constant")
@@ -132,6 +154,11 @@ def ridge_decay(training: TrainConfig) -> np.ndarray:
     for rate in learning_rates(training):
         moment = training.momentum * moment + 2 * training.ridge * left[-1]
         left.append(left[-1] - rate * moment)
+    if min(left) <= 0:
+        raise ValueError(
+            f"with rate {training.learning_rate} and ridge {training.ridge} the parameter changes "
+            "its sign; need a smaller rate or ridge"
+        )
     decay: np.ndarray = -np.log(left)
     return decay + 0.0
 
@@ -146,10 +173,16 @@ def decay_rates(values: ArrayLike, time: ArrayLike) -> np.ndarray:
     Returns:
         Shape `[quantities]`.
 
+    Raises:
+        ValueError: If a number is NaN or infinite, or there are not two different times.
+
     Example:
         >>> decay_rates([[1.0, 1.0], [0.5, 1.0]], [0.0, np.log(2)])
         array([1., 0.])
     """
+    finite = np.isfinite(values).all() and np.isfinite(time).all()
+    if not finite or len(np.unique(time)) < 2 or len(np.asarray(values)) != len(np.asarray(time)):
+        raise ValueError(f"need numbers at two different times or more, got {values!r} at {time!r}")
     y = np.log(np.maximum(np.asarray(values, dtype=float), 1e-300))
     slope: np.ndarray = -np.polyfit(np.asarray(time, dtype=float), y, 1)[0] + 0.0
     return slope
@@ -166,13 +199,18 @@ def plot_heat_map(ax: Axes, spectra: Sequence[Spectrum], *, relative: bool = Fal
 
     Returns:
         The image, for a colour bar. Its rows are the modes, lowest degree first.
+
+    Raises:
+        ValueError: If there is no spectrum, or they are on several grids.
     """
+    if len({spectrum.grid for spectrum in spectra}) != 1:
+        raise ValueError(f"need spectra on one grid, got {[spectrum.grid for spectrum in spectra]}")
     columns = []
     for spectrum in spectra:
         largest = spectrum.values[:, 0]
         scale = largest.where(spectrum.degree > 0, 0).max().clamp_min(1e-30) if relative else 1.0
-        columns.append(np.asarray(largest / scale))
-    degree = np.asarray(spectra[0].degree)
+        columns.append((largest / scale).numpy(force=True))
+    degree = spectra[0].degree.numpy(force=True)
     order = np.argsort(degree, kind="stable")
     rows: list[int] = []  # where a degree begins, as far as there is room for its number
     for row in np.searchsorted(degree[order], np.unique(degree)):

@@ -116,13 +116,8 @@ class CNNConfig:
             raise ValueError(f"last coarse layer must be <= {largest}, got {self.coarse.last}")
 
     def grid_of(self, layer: int) -> tuple[int, ...]:
-        """Grid of a layer, counted from 1.
-
-        Raises:
-            ValueError: If there is no such layer.
-        """
-        if check_count("layer", layer) > self.depth:
-            raise ValueError(f"layer must be <= {self.depth}, the depth, got {layer}")
+        """Grid of a layer, counted from 1."""
+        check_count("layer", layer)
         coarse = self.coarse and self.coarse.first <= layer <= self.coarse.last
         return check_grid(self.coarse.grid if self.coarse and coarse else self.grid)
 

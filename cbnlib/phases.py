@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cbnlib.model import CNN
+from cbnlib.spectra import singular_vectors
 
 
 def coefficients(signals: Tensor, omega: Sequence[int]) -> Tensor:
@@ -25,19 +26,22 @@ def coefficients(signals: Tensor, omega: Sequence[int]) -> Tensor:
         Complex, shape `[samples, c]`.
 
     Raises:
-        ValueError: If the frequency has another number of axes.
+        ValueError: If the frequency does not fit the grid.
 
     Example:
         >>> wave = torch.cos(2 * torch.pi * torch.arange(4) / 4)[None, None]
         >>> coefficients(wave, [1]).abs()
         tensor([[1.]])
     """
-    axes = signals.ndim - 2
-    if len(omega) != axes:
-        raise ValueError(f"frequency {tuple(omega)} on a grid of {axes} axes")
+    _check_frequency(omega, signals.shape[2:])
     x_hat = torch.fft.fftn(signals, dim=tuple(range(2, signals.ndim)), norm="ortho")
     at_omega: Tensor = x_hat[(slice(None), slice(None), *omega)]  # negative indices wrap around
     return at_omega
+
+
+def _check_frequency(omega: Sequence[int], grid: Sequence[int]) -> None:
+    if len(omega) != len(grid) or any(abs(k) >= n for k, n in zip(omega, grid, strict=True)):
+        raise ValueError(f"frequency {tuple(omega)} does not fit the grid {tuple(grid)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +59,21 @@ class Coordinate:
     @classmethod
     def leading(cls, signals: Tensor, omega: Sequence[int]) -> "Coordinate":
         """The coordinate along which given signals are largest (in mean square)."""
-        of_channels = torch.linalg.svd(coefficients(signals, omega), full_matrices=False)[2]
-        return cls(tuple(omega), of_channels[0])
+        return cls(tuple(omega), singular_vectors(coefficients(signals, omega))[2][0])
 
     def __call__(self, signals: Tensor) -> Tensor:
-        """Its value for each signal: complex, shape `[samples]`."""
-        return coefficients(signals, self.omega) @ self.direction.conj()
+        """Its value for each signal: complex, shape `[samples]`.
+
+        Raises:
+            ValueError: If the frequency does not fit the grid, or the direction the channels.
+        """
+        of_channels = coefficients(signals, self.omega)
+        if of_channels.shape[1:] != self.direction.shape:
+            raise ValueError(
+                f"{of_channels.shape[1]} channels do not fit a direction of shape "
+                f"{tuple(self.direction.shape)}"
+            )
+        return of_channels @ self.direction.conj()
 
     def offset(self, signals: Tensor, angle: Tensor) -> float:
         r"""The constant $c$ for which $c-\arg z$ is closest to given angles, all samples alike.
@@ -89,17 +102,22 @@ def coherence(z: Tensor, angle: Tensor) -> float:
     r"""How well the phase of complex numbers follows an angle, from 0 to 1.
 
     $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$: 1 if $\arg z=c-\theta$ for
-    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent.
+    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent. NaN if all $z_x$ are 0.
 
     Args:
         z: Complex, shape `[samples]`.
         angle: $\theta$, same shape.
+
+    Raises:
+        ValueError: If the shapes differ.
 
     Example:
         >>> theta = torch.linspace(0, 3, 5)
         >>> round(coherence(2j * torch.exp(-1j * theta), theta), 4)
         1.0
     """
+    if z.shape != angle.shape:
+        raise ValueError(f"shapes differ: {tuple(z.shape)} and {tuple(angle.shape)}")
     return float((z * torch.exp(1j * angle)).sum().abs() / z.abs().sum())
 
 
@@ -112,15 +130,14 @@ def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]])
         omegas: Frequency vectors; each is taken together with its negative.
 
     Raises:
-        ValueError: If the shapes differ or a frequency has another number of axes.
+        ValueError: If the shapes differ or a frequency does not fit the grid.
     """
     if signals.shape != donors.shape:
         raise ValueError(f"shapes differ: {tuple(signals.shape)} and {tuple(donors.shape)}")
     axes = tuple(range(2, signals.ndim))
-    swapped = torch.zeros(signals.shape[2:], dtype=torch.bool)
+    swapped = torch.zeros(signals.shape[2:], dtype=torch.bool, device=signals.device)
     for omega in omegas:
-        if len(omega) != len(axes):
-            raise ValueError(f"frequency {tuple(omega)} on a grid of {len(axes)} axes")
+        _check_frequency(omega, signals.shape[2:])
         swapped[tuple(omega)] = True
         swapped[tuple(-k for k in omega)] = True
     mixed = torch.where(

@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_grid, check_positive
+from cbnlib.checks import (
+    PRECISIONS,
+    check_count,
+    check_finite,
+    check_grid,
+    check_positive,
+    check_type,
+)
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
@@ -63,10 +70,11 @@ class Spectrum:
         """Check the values, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
         modes = len(frequencies(self.grid).modes)
-        if self.values.ndim != 2 or len(self.values) != modes:
+        values = check_type("values", self.values, Tensor)
+        if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
             raise ValueError(
-                f"values on the grid {self.grid} must have shape [{modes}, directions], one row "
-                f"per mode; got {tuple(self.values.shape)}"
+                f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
+                f"row per mode; got {values.dtype} of shape {tuple(values.shape)}"
             )
         check_finite("singular values", self.values)
 
@@ -161,8 +169,14 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
         grid: Pixels per axis.
 
     Raises:
-        ValueError: If a block holds NaN or infinity.
+        ValueError: If the shape does not fit the grid, or a block holds NaN or infinity.
     """
+    grid = check_grid(grid)
+    if blocks.ndim < 3 or blocks.shape[2:] != frequencies(grid).half_grid:
+        raise ValueError(
+            f"blocks on the grid {grid} must have shape [c_out, c_in, *half_grid] with half_grid "
+            f"{frequencies(grid).half_grid}, got {tuple(blocks.shape)}"
+        )
     return Spectrum(grid, _values_of_halves(blocks.unsqueeze(0), grid)[0])
 
 
@@ -195,7 +209,7 @@ def filter_spectrum(
     window = tuple(w.shape[2:])
     if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
         raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
-    w = w.detach().to(_check_weight("filter", w, dtype))
+    w = w.detach().to(check_weight("filter", w, dtype))
     if math.prod(window) > _DIRECT_TAPS:
         return spectrum_of_blocks(_transform(w, axes), axes)
     phases = _phases(window, axes).to(w)
@@ -223,7 +237,8 @@ def layer_spectra(
             another one.
     """
     for number, layer in enumerate(layers, start=1):
-        _check_weight(f"weight of layer {number}", layer.weight, dtype)
+        which = f" of layer {number}" if len(layers) > 1 else ""
+        check_weight(f"weight{which}", check_type("layer", layer, CircularConv).weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -276,7 +291,7 @@ def middle_half(depth: int) -> slice:
 
 def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
-    return layer_spectra(model.convs, dtype=dtype)
+    return layer_spectra(check_type("model", model, CNN).convs, dtype=dtype)
 
 
 def weight_spectra_over_time(
@@ -358,12 +373,20 @@ def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
     return _singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
 
 
-def _check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the precision to compute in, if the weights are real numbers that are there."""
-    if w.is_meta:
-        raise ValueError(f"{name}: it is on the meta device, so it holds no numbers")
+def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the precision to compute in, if a weight can be computed with.
+
+    Args:
+        name: What the error calls the weight.
+        w: The weight.
+        dtype: The precision asked for; None for the weight's own.
+
+    Raises:
+        ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
+            is neither `torch.float32` nor `torch.float64`.
+    """
     precision = dtype or w.dtype
-    if precision not in (torch.float32, torch.float64) or w.is_complex():
+    if precision not in PRECISIONS or w.is_complex():
         raise ValueError(
             f"{name}: the precision must be torch.float32 or torch.float64, got {precision} for a "
             f"weight of {w.dtype}; for a real weight, choose it by `dtype`"
@@ -548,4 +571,5 @@ def _start_worker() -> None:
     torch.set_grad_enabled(False)  # is on in every new thread
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -17,7 +17,7 @@ from cbnlib.checks import check_count
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
-from cbnlib.spectra import Spectrum, layer_spectrum
+from cbnlib.spectra import Spectrum, layer_spectrum, singular_vectors
 
 
 def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
@@ -43,7 +43,7 @@ def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
     for mode in modes:
         if mode.omega not in rows:
             raise ValueError(f"no mode {mode.omega} on the grid {spectrum.grid}")
-        if mode.directions > mask.shape[1]:
+        if not 0 <= mode.directions <= mask.shape[1]:
             raise ValueError(f"mode {mode} of a layer with {mask.shape[1]} directions")
         mask[rows[mode.omega], : mode.directions] = True
     return mask
@@ -88,8 +88,9 @@ def random_mask(
         The mask of those drawn.
 
     Raises:
-        ValueError: If the candidates have fewer real dimensions than wanted.
+        ValueError: If the number is no integer >= 0, or the candidates have fewer real dimensions.
     """
+    check_count("real_dimensions", real_dimensions, minimum=0)
     rows = candidates.nonzero()
     available = int(multiplicity[rows[:, 0]].sum())
     if available < real_dimensions:
@@ -179,21 +180,22 @@ def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) 
 
     With $V_\omega$ the right singular vectors of $\hat W(\omega)$ that the modes keep, it is
     $1-\sum_\omega\lVert V_\omega^*\hat x(\omega)\rVert^2/\lVert x\rVert^2$, over all of $\hat G$.
+    NaN for the signal 0.
 
     Args:
         conv: The layer.
         modes: What is kept, as in `mode_mask`.
-        signal: What it receives, shape `[batch, c_in, *grid]`; not all of it 0.
+        signal: What it receives, shape `[batch, c_in, *grid]`.
 
     Raises:
         ValueError: As `mode_mask`.
     """
-    freqs, mask = frequencies(conv.grid), mode_mask(layer_spectrum(conv), modes)
+    freqs, spectrum = frequencies(conv.grid), layer_spectrum(conv)
     at_modes = conv.blocks().flatten(2).movedim(-1, 0)[freqs.modes]
-    vh = torch.linalg.svd(at_modes, full_matrices=False)[2]
+    vh = singular_vectors(at_modes)[2]
     x_hat = torch.fft.rfftn(signal, dim=conv.axes, norm="ortho").flatten(2)[..., freqs.modes]
     coordinates = torch.einsum("mki,bim->mkb", vh, x_hat).abs().square().sum(dim=2)
-    read = (coordinates * mask * freqs.multiplicity[freqs.modes].unsqueeze(1)).sum()
+    read = (coordinates * mode_mask(spectrum, modes) * spectrum.multiplicity.unsqueeze(1)).sum()
     return float(1 - read / signal.square().sum())
 
 
@@ -219,7 +221,7 @@ def _masks(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> dict
 def _mask_layer(conv: CircularConv, mask: Tensor) -> None:
     half, freqs = conv.blocks(), frequencies(conv.grid)
     at_modes = half.flatten(2).movedim(-1, 0)[freqs.modes]
-    u, s, vh = torch.linalg.svd(at_modes, full_matrices=False)
+    u, s, vh = singular_vectors(at_modes)
     if mask.shape != s.shape:
         raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
     left = freqs.complete((u * (s * mask).unsqueeze(1)) @ vh)

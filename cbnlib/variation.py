@@ -12,6 +12,7 @@ from cbnlib.checks import check_positive
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.phases import Coordinate, coefficients
+from cbnlib.spectra import singular_vectors
 
 
 @torch.no_grad()
@@ -32,7 +33,7 @@ def kept_coordinates(layer: CircularConv, threshold: float) -> list[Coordinate]:
     for mode in freqs.modes.tolist():
         own_mirror = int(freqs.multiplicity[mode]) == 1
         block = blocks[mode].real if own_mirror else blocks[mode]
-        left, values, _ = torch.linalg.svd(block, full_matrices=False)
+        left, values, _ = singular_vectors(block)
         omega, degree = tuple(freqs.omega[mode].tolist()), int(freqs.degree[mode])
         for i in range(int((values > threshold).sum())):
             direction = left[:, i].to(blocks.dtype)

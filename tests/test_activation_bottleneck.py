@@ -145,7 +145,7 @@ def test_bad_k(k: Any, message: str) -> None:
 
 def test_bad_input() -> None:
     windowed = network("windowed", False)
-    with pytest.raises(ValueError, match=r"only full-size filters \(window None\), got 3"):
+    with pytest.raises(ValueError, match=r"only full-size filters \(window None\), got \(3, 3\)"):
         ntk_trace(windowed, inputs(windowed))
     model = network("no bias", False)
     with pytest.raises(ValueError, match="sample 0: a pre-activation of layer 1 is exactly 0"):

@@ -127,7 +127,7 @@ ROWS: dict[str, list[Row]] = {
             "config must be a CNNConfig, got {'grid': 8}",
         ),
         (lambda: CNN(config()(), seed="0"), ValueError, "seed must be an integer >= 0, got '0'"),
-        (lambda: config()().grid_of(4), ValueError, "layer must be <= 3, the depth, got 4"),
+        (lambda: config()().grid_of(0), ValueError, "layer must be an integer >= 1, got 0"),
         (lambda: network()(X[:, 0]), ValueError, "input must have 3 axes .* got 2"),
         (
             lambda: network().half()(X),

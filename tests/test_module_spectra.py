@@ -1,14 +1,20 @@
 """Spectra of all convolutions of a network that was not made here."""
 
+from collections import OrderedDict
+from typing import Any
+
 import pytest
 import torch
+from model_cases import random_network
 from torch import Tensor, nn
+from torch.nn import functional
 
+from cbnlib import weight_spectra
 from cbnlib.torch_convs import conv_spectrum, module_spectra
 
 
 class Small(nn.Module):
-    """Layers of every kind that may occur, one on two grids, one never used."""
+    """Layers of every kind that may occur, one on two grids, one never used, one by keyword."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +29,7 @@ class Small(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.shared(self.stem(x))
         self.shared(h[..., ::2, ::2])
-        out: Tensor = self.up(self.dropout(self.deep(self.down(h))))
+        out: Tensor = self.up(self.dropout(self.deep(input=self.down(h))))
         return out
 
 
@@ -36,7 +42,7 @@ def model() -> Small:
 def test_each_convolution_on_its_own_grid(model: Small) -> None:
     spectra, left_out = module_spectra(model, torch.zeros(1, 1, 12, 8))
     assert list(spectra) == ["stem.0", "deep"]
-    assert [spectrum.grid for spectrum in spectra.values()] == [(12, 8), (6, 4)]
+    assert [spectrum.grid for spectrum in spectra.values()] == [(14, 10), (8, 6)]
     expected = conv_spectrum(model.deep, (6, 4))
     torch.testing.assert_close(spectra["deep"].values, expected.values)
     assert left_out == {
@@ -65,7 +71,81 @@ def test_hooks_are_gone_after_an_input_that_does_not_fit(model: Small) -> None:
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-def test_weights_must_be_numbers(model: Small) -> None:
-    nn.init.constant_(model.deep.weight, torch.nan)
-    with pytest.raises(ValueError, match="NaN"):
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda layer: nn.init.constant_(layer.weight, torch.nan), "weight: 324 of 324 .* NaN"),
+        (lambda layer: layer.half(), "must be torch.float32 or torch.float64, got torch.float16"),
+    ],
+    ids=["nan", "half"],
+)
+def test_weights_must_be_numbers(spoil: Any, message: str) -> None:
+    first = nn.Conv2d(1, 6, 3, padding=1)
+    deep = nn.Conv2d(6, 6, 3, padding=1)
+    spoil(deep)
+    model = nn.Sequential(OrderedDict(first=first, cast=Cast(deep), deep=deep))
+    with pytest.raises(ValueError, match=f"layer 'deep': .*{message}"):
         module_spectra(model, torch.zeros(1, 1, 8, 8))
+
+
+class Cast(nn.Module):
+    """To the dtype of the next layer."""
+
+    def __init__(self, after: nn.Module) -> None:
+        super().__init__()
+        self.dtype = next(after.parameters()).dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype)
+
+
+def test_what_does_more_than_its_weight_is_left_out() -> None:
+    model = nn.Sequential(*(nn.Conv1d(1, 1, 3, padding=1) for _ in range(3)))
+    model[1].register_forward_hook(lambda _, __, output: 3 * output)
+    nn.utils.parametrizations.spectral_norm(model[2])
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    spectra, left_out = module_spectra(model, torch.randn(1, 1, 8))
+    assert list(spectra) == ["0", "2"]
+    assert left_out["1"].startswith("Conv1d has hooks (<lambda>)")
+    assert len(model[1]._forward_hooks) == 1
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"parametrization": "spectral"}, {"window": 3}], ids=str)
+def test_our_own_layers_are_found(options: dict[str, Any]) -> None:
+    model = random_network(grid=(5, 4), head="pooling", **options)
+    spectra, left_out = module_spectra(model, torch.zeros(1, 1, 5, 4, dtype=torch.float64))
+    assert not left_out
+    for spectrum, expected in zip(spectra.values(), weight_spectra(model), strict=True):
+        assert not spectrum.upper_bound
+        torch.testing.assert_close(spectrum.values, expected.values, rtol=0, atol=0)
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv1d(self.conv(x), self.conv.weight, padding=1)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.* is (deprecated|not supported):DeprecationWarning")
+@pytest.mark.parametrize("compiled", ["no", "script", "trace"])
+def test_convolutions_of_no_module_are_counted(compiled: str) -> None:
+    model: nn.Module = Functional()
+    x = torch.zeros(1, 1, 8)
+    if compiled == "script":
+        model = torch.jit.script(model)  # type: ignore[no-untyped-call]
+    if compiled == "trace":
+        model = torch.jit.trace(model, x)  # type: ignore[no-untyped-call]
+    spectra, left_out = module_spectra(model, x)
+    assert list(spectra) == (["conv"] if compiled == "no" else [])
+    assert list(left_out) == ["other"]
+    assert left_out["other"].startswith("1 calls" if compiled == "no" else "2 calls")
+
+
+def test_a_network_without_convolutions_is_an_error() -> None:
+    with pytest.raises(ValueError, match="the pass through Linear met no convolution"):
+        module_spectra(nn.Linear(2, 2), torch.zeros(1, 2))

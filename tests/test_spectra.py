@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -83,13 +84,116 @@ def test_conv_spectrum_with_circular_padding_is_exact(
     assert_same_values(conv_spectrum(layer, grid), linear_part(layer, grid))
 
 
-def test_zero_padding_gives_the_circular_approximation() -> None:
-    zeros, circular = conv(2, padding_mode="zeros"), conv(2)
-    close = conv_spectrum(zeros, (16, 16))
-    torch.testing.assert_close(close.values, conv_spectrum(circular, (16, 16)).values)
-    exact = torch.linalg.svdvals(linear_part(zeros, (16, 16)))
-    error = (close.operator_values() - exact[: 16 * 16 * 2]).abs().max() / exact[0]
-    assert 1e-6 < error < 0.1  # an approximation, and no more than that
+def zero_padded(taps: list[Any], repeat: int = 1) -> nn.Conv1d | nn.Conv2d:
+    """One channel in and out, with these taps."""
+    weight = torch.tensor(taps, dtype=torch.float64).expand(repeat, repeat, *(-1,) * np.ndim(taps))
+    kind = nn.Conv1d if np.ndim(taps) == 1 else nn.Conv2d
+    options = {"kernel_size": np.shape(taps), "padding": "same", "bias": False}
+    made = kind(repeat, repeat, **options, dtype=torch.float64)
+    made.weight = nn.Parameter(weight.clone())
+    return made
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize(
+    ("layer", "grid", "largest", "smallest"),
+    [
+        (zero_padded([0.0, 1.0, -2.0]), (8,), 2.95, 6e-3),
+        (zero_padded([0.0, 1.0, -2.0]), (56,), 3.0, 1e-15),
+        (zero_padded([[1.0] * 7] * 7), (7, 7), 30.0, 0.2),
+        (zero_padded(np.outer([-1.0, 2, -1], [-1, 2, -1]).tolist()), (3, 3), 11.66, 0.35),
+        (conv(2, padding_mode="zeros"), (1, 2), None, None),
+        (conv(2, padding_mode="zeros", groups=2, dilation=2), (5, 4), None, None),
+        (conv(2, padding_mode="zeros", kernel_size=(3, 2)), (4, 5), None, None),
+        (conv(1, padding_mode="zeros", kernel_size=4), (9,), None, None),
+    ],
+    ids=str,
+)
+def test_zero_padding_gives_an_upper_bound_value_by_value(
+    layer: Any, grid: tuple[int, ...], largest: float | None, smallest: float | None
+) -> None:
+    with torch.no_grad():
+        bias = layer(torch.zeros(1, layer.in_channels, *grid, dtype=torch.float64))
+        matrix = dense_matrix_of(lambda x: layer(x) - bias, layer.in_channels, grid)
+    exact = torch.linalg.svdvals(matrix)
+    if largest is not None:
+        assert float(exact[0]) == pytest.approx(largest, rel=2e-3)
+        assert float(exact[-1]) <= smallest  # type: ignore[operator]
+    bound = conv_spectrum(layer, grid)
+    assert bound.upper_bound
+    spans = [d * (k - 1) for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
+    assert bound.grid == tuple(n + span for n, span in zip(grid, spans, strict=True))
+    assert (bound.operator_values()[: len(exact)] >= exact - 1e-12 * exact[0]).all()
+
+
+def test_other_spectra_are_no_bounds() -> None:
+    for options in ({}, {"kernel_size": 1, "padding_mode": "zeros", "padding": "valid"}):
+        assert not conv_spectrum(conv(2, **options), (4, 4)).upper_bound
+    assert not layer_spectrum(random_layer((4,), None)).upper_bound
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+
+class Masked(nn.Conv2d):
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(x, weight * (weight > 0), bias)
+
+
+def with_forward(conv: nn.Module) -> nn.Module:
+    conv.forward = lambda x: x  # type: ignore[assignment]
+    return conv
+
+
+def hooked(register: str) -> nn.Module:
+    made = conv(2)
+    getattr(made, register)(lambda *_: None)
+    return made
+
+
+def wrapped(wrap: Any, **options: Any) -> nn.Module:
+    """A layer with a wrapped weight, after a step of training."""
+    layer: nn.Module = wrap(conv(2), **options)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.5)
+    layer(torch.ones(1, 4, 8, 8, dtype=torch.float64)).square().mean().backward()
+    optimizer.step()
+    return layer
+
+
+def old(wrap: Any) -> nn.Module:
+    with pytest.warns(FutureWarning) if wrap is nn.utils.weight_norm else nullcontext():
+        return wrapped(wrap)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (lambda: Standardised(4, 2, 3, padding=1), "Standardised has a forward of its own"),
+        (lambda: Masked(4, 2, 3, padding=1), "Masked has a _conv_forward of its own"),
+        (lambda: with_forward(conv(2)), "Conv2d has a forward of its own"),
+        (lambda: hooked("register_forward_hook"), r"Conv2d has hooks \(<lambda>\)"),
+        (lambda: hooked("register_forward_pre_hook"), r"Conv2d has hooks \(<lambda>\)"),
+        (lambda: old(nn.utils.weight_norm), r"Conv2d has hooks \(WeightNorm\)"),
+        (lambda: old(nn.utils.spectral_norm), r"Conv2d has hooks \(SpectralNorm\)"),
+    ],
+    ids=str,
+)
+def test_a_layer_that_does_more_than_its_weight_is_refused(layer: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        conv_spectrum(layer(), (8, 8))
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_a_parametrised_weight_is_that_of_a_pass_and_stays(name: str) -> None:
+    layer = wrapped(getattr(nn.utils.parametrizations, name)).train()
+    before = {key: value.clone() for key, value in layer.state_dict().items()}
+    spectrum = conv_spectrum(layer, (6, 5))  # type: ignore[arg-type]
+    assert layer.training
+    for key, value in layer.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    assert_same_values(spectrum, linear_part(layer.eval(), (6, 5)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +201,7 @@ def test_zero_padding_gives_the_circular_approximation() -> None:
     [
         (conv(2, stride=2, padding=1), (8, 8), ValueError, "only stride 1"),
         (conv(2, padding=0), (8, 8), ValueError, "changes the size"),
+        (conv(2, padding="valid"), (8, 8), ValueError, "padding 'valid' changes the size"),
         (conv(2, padding_mode="reflect"), (8, 8), ValueError, "'reflect'; supported: circular"),
         (conv(2, kernel_size=5), (4, 8), ValueError, "filter larger than the grid"),
         (conv(2, dilation=2), (4, 8), ValueError, "filter larger than the grid"),
@@ -171,8 +276,10 @@ def test_bad_input() -> None:
         activation_spectra(model, x)
     with torch.no_grad():
         model.convs[1].weight[0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN"):
+    with pytest.raises(ValueError, match="weight: 1 of 54 entries are NaN"):
         layer_spectrum(model.convs[1])
+    with pytest.raises(ValueError, match="weight of layer 2: 1 of 54 entries are NaN"):
+        weight_spectra(model)
 
 
 @pytest.fixture(params=[1, 2])
@@ -333,8 +440,11 @@ def test_bad_filters() -> None:
     for window in (3, 40):  # sums, FFT
         holed = torch.ones(20, 20, window)
         holed[1, 1, 1] = float("inf")
-        with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN or infinite"):
+        with pytest.raises(ValueError, match=r"filter: 1 of .* NaN or infinite"):
             filter_spectrum(holed, 41)
+        huge = torch.full((2, 2, window), 3e38)
+        with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN or infinite"):
+            filter_spectrum(huge, 41)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +462,23 @@ def test_weights_that_decayed_to_nothing_have_singular_values(block: list[list[f
     values = cbnlib.spectra.spectrum_of_blocks(blocks, (1,)).values[0].double()
     exact = torch.from_numpy(np.linalg.svd(np.array(block), compute_uv=False))
     torch.testing.assert_close(values, exact, rtol=1e-6, atol=1e-13 * float(exact[0]))
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
+        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
+        [[0.0, 0, 0], [0, 0, 0]],
+    ],
+    ids=["subnormal", "its square is", "zeros"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_singular_vectors_of_almost_nothing(matrix: Any, dtype: torch.dtype) -> None:
+    given = torch.tensor(matrix, dtype=dtype)
+    u, s, vh = cbnlib.spectra.singular_vectors(given)
+    close = {"rtol": 1e-5, "atol": 1e-12 * float(given.abs().max())}
+    torch.testing.assert_close(u * s @ vh, given, **close)
 
 
 def test_nothing_at_all_has_singular_values_zero() -> None:

@@ -10,6 +10,7 @@ from cbnlib.checks import check_finite
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
+from cbnlib.spectra import singular_vectors
 from cbnlib.theory.jacobian import check_no_kink
 from cbnlib.theory.lower_bounds import rank
 from cbnlib.theory.weight_bottleneck import Layer, layers_of, operator_values
@@ -66,7 +67,7 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
     """
     check_finite("x", x)
     layers, (inputs, outputs) = layers_of(model), model.activations(x)
-    ks = [k] * len(layers) if isinstance(k, int) else list(k)
+    ks = list(k) if isinstance(k, Sequence) else [k] * len(layers)
     if len(ks) != len(layers):
         raise ValueError(f"k must be one number or {len(layers)}, one per layer; got {len(ks)}")
     energy, bound = [], []
@@ -85,9 +86,9 @@ def _cut(number: int, layer: Layer, k: int) -> tuple[float, float]:
     sigma = operator_values(layer)
     nonzero = int(rank(sigma))
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= nonzero:
+        allowed = f"an integer in 1..{nonzero}" if nonzero else "left open, there is none"
         raise ValueError(
-            f"layer {number}: k must be an integer in 1..{nonzero} (its non-zero singular "
-            f"values), got {k!r}"
+            f"layer {number}: k must be {allowed} (its non-zero singular values), got {k!r}"
         )
     last, after = float(sigma[k - 1]), float(sigma[k]) if k < len(sigma) else 0.0
     if last - after <= torch.finfo(sigma.dtype).eps ** 0.5 * float(sigma[0]):
@@ -123,10 +124,10 @@ def _off_modes(layer: Layer, a: Tensor, above: float) -> Tensor:
         grid = layer.grid
         blocks = layer.blocks().flatten(2).permute(2, 0, 1)  # shape [F, c_out, c_in]
         a_hat = torch.fft.rfftn(a, dim=layer.axes, norm="ortho").flatten(2).permute(2, 1, 0)
-        weight = frequencies(grid).weight.to(a.dtype)
+        weight = frequencies(grid).weight.to(a)
     else:
         blocks, a_hat, weight = layer.weight.unsqueeze(0), a.T.unsqueeze(0), a.new_ones(1)
-    U, S, _ = torch.linalg.svd(blocks, full_matrices=False)
+    U, S, _ = singular_vectors(blocks)
     kept = U * (above < S).unsqueeze(1)
     off = a_hat - kept @ (kept.mH @ a_hat)  # shape [F, c_out, B]
     squares = off.abs().square().sum(dim=1)
@@ -181,7 +182,7 @@ def ntk_trace(model: CNN, x: Tensor) -> Tensor:
 def _output_gradients(outputs: list[Tensor]) -> tuple[Tensor, ...]:
     r"""$\partial f/\partial\tilde\alpha_\ell$ for all $\ell$, shapes `[outputs, B, c, *grid]`."""
     f = outputs[-1].flatten(1)
-    units = torch.eye(f.shape[1], dtype=f.dtype).unsqueeze(1).expand(-1, len(f), -1)
+    units = torch.eye(f.shape[1]).to(f).unsqueeze(1).expand(-1, len(f), -1)
     return torch.autograd.grad(f, outputs, units, is_grads_batched=True)
 
 
@@ -191,7 +192,7 @@ def _layer_trace(layer: Layer, a: Tensor, g: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         dense: Tensor = g.square().sum(dim=(0, 2)) * (a.square().sum(dim=1) + has_bias)
         return dense
-    weight = frequencies(layer.grid).weight.to(a.dtype)
+    weight = frequencies(layer.grid).weight.to(a)
     energy = torch.fft.rfftn(a, dim=layer.axes, norm="ortho").abs().square().sum(dim=1).flatten(1)
     B = torch.fft.rfftn(g, dim=layer.axes, norm="ortho").abs().square().sum(dim=(0, 2)).flatten(1)
     trace: Tensor = (weight * B * energy).sum(dim=1) + has_bias * B[:, 0]

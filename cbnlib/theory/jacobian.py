@@ -1,8 +1,5 @@
 """Jacobians of a network: at its data, along a data manifold, at a constant input (S2)."""
 
-import warnings
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -19,8 +16,7 @@ def jacobian(model: CNN, x: Tensor) -> Tensor:
     $$J=T_LW_LT_{L-1}W_{L-1}\cdots T_1W_1T_0,$$
 
     where $T_\ell$ holds the 0/1 mask of the ReLU and, where there is one, the map to the next
-    layer's grid or the pooling. The columns are computed by forward differentiation where there
-    are fewer inputs than outputs, else the rows by reverse differentiation.
+    layer's grid or the pooling. The rows are computed by reverse differentiation.
 
     Args:
         model: The network.
@@ -46,16 +42,9 @@ def jacobian(model: CNN, x: Tensor) -> Tensor:
     check_finite("x", x)
     pre_activations = model.pre_activations(x)
     check_no_kink(model, pre_activations)
-    forward = x[0].numel() < pre_activations[-1][0].numel()
-    differentiate: Callable[..., Callable[[Tensor], Tensor]] = (
-        torch.func.jacfwd if forward else torch.func.jacrev
-    )
-    per_sample = differentiate(lambda sample: model(sample.unsqueeze(0)).flatten())
-    with warnings.catch_warnings():
-        # The first forward differentiation in a process loads decompositions that torch still
-        # writes in its own deprecated TorchScript.
-        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", DeprecationWarning)
-        rows: Tensor = torch.func.vmap(per_sample)(x)
+    # Not `jacfwd`: it loads TorchScript, which Python 3.14 does not have.
+    per_sample = torch.func.jacrev(lambda sample: model(sample.unsqueeze(0)).flatten())
+    rows: Tensor = torch.func.vmap(per_sample)(x)
     return rows.flatten(2)
 
 
@@ -97,7 +86,8 @@ def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
         The spectrum of $J$ on the network's grid; `operator_values()` are its $s_i$.
 
     Raises:
-        ValueError: If the network is not equivariant, or a pre-activation is exactly 0.
+        ValueError: If the network is not equivariant, the level does not fit or is not finite, or a
+            pre-activation is exactly 0.
 
     Source: statement S2 of the book.
 
@@ -111,7 +101,13 @@ def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
     if config.head != "equivariant" or config.coarse is not None:
         raise ValueError("only a network with the equivariant head and no coarse stage will do")
     first = model.convs[0]
-    values = torch.as_tensor(level, dtype=first.weight.dtype).expand(config.c_in)
+    values = torch.as_tensor(level).to(first.weight)
+    if values.shape not in ((), (config.c_in,)):
+        raise ValueError(
+            f"level must be one number or {config.c_in}, one per channel; got shape "
+            f"{tuple(values.shape)}"
+        )
+    values = check_finite("level", values).expand(config.c_in)
     x = values.reshape(1, -1, *(1 for _ in first.grid)).expand(1, -1, *first.grid)
     pre_activations = model.pre_activations(x)
     check_no_kink(model, pre_activations)

@@ -88,7 +88,7 @@ def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tenso
         return torch.where(gains, terms, 0.0).sum(dim=-1), gains.sum(dim=-1)
     check_k(s, k)
     best = terms.sort(dim=-1, descending=True)[0][..., :k].sum(dim=-1)
-    return best, torch.full(best.shape, k)
+    return best, torch.full(best.shape, k, device=best.device)
 
 
 def rank(s: Tensor) -> Tensor:
@@ -102,11 +102,14 @@ def rank(s: Tensor) -> Tensor:
     Returns:
         Integer tensor of shape `[...]`.
 
+    Raises:
+        ValueError: If there is no value, or one is negative, NaN, infinite or of an integer type.
+
     Example:
         >>> rank(torch.tensor([2.0, 1e-3, 1e-9]))
         tensor(2)
     """
-    return _nonzero(s).sum(dim=-1)
+    return _nonzero(_check_values(s)).sum(dim=-1)
 
 
 def _nonzero(s: Tensor) -> Tensor:
@@ -128,6 +131,11 @@ def check_k(s: Tensor, k: int) -> int:
 
 
 def _check_values(s: Tensor) -> Tensor:
+    if not s.is_floating_point() or s.ndim == 0 or s.shape[-1] == 0:
+        raise ValueError(
+            "singular values must be floating-point numbers of shape [..., r] with r >= 1, got "
+            f"{s.dtype} of shape {tuple(s.shape)}"
+        )
     check_finite("singular values", s)
     if (s < 0).any():
         raise ValueError(f"singular values must be >= 0, got {float(s.min())!r}")

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from cbnlib.checks import check_count, check_positive
+
 
 def signal_scales(rank: int, energy: float, L: int) -> Tensor:
     r"""Scales of a signal whose constant travels inside it: what minimises the norm.
@@ -25,7 +27,11 @@ def signal_scales(rank: int, energy: float, L: int) -> Tensor:
 
     Returns:
         $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
+
+    Raises:
+        ValueError: If the rank or `L` is no integer >= 1, or the energy is negative.
     """
+    _check(rank, energy, L)
     log_first = -(L - 1) / L * math.log1p(energy / rank)  # of the square
     log_ratio = math.log1p(energy / rank) + log_first
     steps = torch.arange(L, dtype=torch.float64)
@@ -53,10 +59,14 @@ def bias_scales(rank: int, energy: float, L: int) -> Tensor:
     Returns:
         $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
 
+    Raises:
+        ValueError: As `signal_scales`.
+
     Example:
         >>> [round(e, 2) for e in bias_scales(2, 36.0, 8).tolist()]
         [1.0, 0.29, 0.32, 0.36, 0.42, 0.49, 0.58, 0.69, 1.0]
     """
+    _check(rank, energy, L)
     low, high = -2 * math.log1p(energy / rank) - 1, 0.0
     for _ in range(100):
         middle = (low + high) / 2
@@ -65,6 +75,12 @@ def bias_scales(rank: int, energy: float, L: int) -> Tensor:
     squares = torch.tensor(_shoot(math.exp(low), rank, energy, L), dtype=torch.float64)
     squares[-1] = 1
     return squares.sqrt()
+
+
+def _check(rank: int, energy: float, L: int) -> None:
+    check_count("rank", rank)
+    check_positive("energy", energy, zero=True)
+    check_count("L", L)
 
 
 def _shoot(first: float, rank: int, energy: float, L: int) -> list[float]:

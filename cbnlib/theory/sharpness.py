@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped]
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_positive
+from cbnlib.checks import check_count, check_positive
 from cbnlib.engine import Engine
 from cbnlib.loop import History, TrainingDivergedError, largest_norm, make_optimizer
 from cbnlib.model import CNN
 from cbnlib.train_config import Loss, TrainConfig
-from cbnlib.training import fit_function, train
+from cbnlib.training import check_data, fit_function, train
 
 ADAM_BETA_1 = 0.9
 """Decay of Adam's first moment, torch's default, with which the book trains."""
@@ -80,8 +80,9 @@ def sharpness(
         tolerance: Relative, of Lanczos' method; a curve needs less than a threshold does.
 
     Raises:
-        ValueError: If `x` is not finite, the ridge is negative, the preconditioner does not fit
-            the parameters or is not positive, or the tolerance is not positive.
+        ValueError: If the data are not finite or do not fit the network, the ridge is negative, the
+            preconditioner does not fit the parameters or is not positive, or the tolerance is not
+            positive.
 
     Source: statement S5 of the book.
 
@@ -94,20 +95,22 @@ def sharpness(
         >>> round(sharpness(model, one, 2 * one, ridge=0.1), 6)
         2.2
     """
-    check_finite("x", x)
     check_positive("ridge", ridge, zero=True)
     check_positive("tolerance", tolerance)
-    exact = deepcopy(model).double()
+    distance, exact = fit_function(loss), deepcopy(model).double()
+    x, y = x.double(), y.double() if y.is_floating_point() else y
+    check_data(exact, x, y, loss)
     parameters = list(exact.parameters())
     scale = _inverse_root(preconditioner, parameters)
-    fit = fit_function(loss)(exact(x.double()), y.double() if y.is_floating_point() else y)
-    slope = torch.autograd.grad(fit + ridge * exact.parameter_norm(), parameters, create_graph=True)
+    slope = torch.autograd.grad(
+        distance(exact(x), y) + ridge * exact.parameter_norm(), parameters, create_graph=True
+    )
     gradient = torch.cat([part.flatten() for part in slope])
 
     def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        direction = scale * torch.from_numpy(vector).reshape(-1)
+        direction = scale * torch.from_numpy(vector).to(scale).reshape(-1)
         parts = torch.autograd.grad(gradient, parameters, direction, retain_graph=True)
-        return (scale * torch.cat([part.flatten() for part in parts])).numpy()
+        return (scale * torch.cat([part.flatten() for part in parts])).numpy(force=True)
 
     return _largest_eigenvalue(product, len(gradient), tolerance)
 
@@ -168,14 +171,14 @@ def sharpness_during(
 def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[Tensor]) -> Tensor:
     """$P^{-1/2}$ as one vector, ones without a preconditioner."""
     if preconditioner is None:
-        return torch.ones(sum(p.numel() for p in parameters), dtype=torch.float64)
+        return torch.ones_like(torch.cat([p.flatten() for p in parameters]))
     shapes, expected = (
         [tuple(p.shape) for p in preconditioner],
         [tuple(p.shape) for p in parameters],
     )
     if shapes != expected:
         raise ValueError(f"a preconditioner of shapes {shapes} does not fit parameters {expected}")
-    diagonal = torch.cat([p.flatten() for p in preconditioner]).double()
+    diagonal = torch.cat([p.flatten() for p in preconditioner]).to(parameters[0])
     if not bool((diagonal > 0).all()):
         raise ValueError(f"a preconditioner must be positive, its least entry is {diagonal.min()}")
     return diagonal.rsqrt()
@@ -189,6 +192,8 @@ def _largest_eigenvalue(
         return float(product(np.ones(1))[0])
     matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
+    if not product(start).any():  # the matrix is 0, as without a ridge at weights that are all 0
+        return 0.0
     (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False)
     return float(value)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cbnlib.checks import check_finite, check_positive
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
-from cbnlib.spectra import layer_spectrum
+from cbnlib.spectra import layer_spectrum, singular_vectors
 from cbnlib.theory.jacobian import jacobian
 from cbnlib.theory.lower_bounds import check_k
 
@@ -45,8 +45,7 @@ def operator_values(layer: Layer) -> Tensor:
         return layer_spectrum(layer).operator_values()
     if not isinstance(layer, nn.Linear):
         raise TypeError(f"layer must be a CircularConv or nn.Linear, got {type(layer).__name__}")
-    values: Tensor = torch.linalg.svdvals(check_finite("weight", layer.weight))
-    return values
+    return singular_vectors(layer.weight)[1]
 
 
 def mode_distance(sigma: Tensor, k: int) -> Tensor:
@@ -65,7 +64,7 @@ def mode_distance(sigma: Tensor, k: int) -> Tensor:
         A scalar.
 
     Raises:
-        ValueError: If `k` is out of range.
+        ValueError: If `k` is out of range, or `sigma` has another shape or holds NaN.
 
     Source: statement S4 of the book.
 
@@ -73,8 +72,11 @@ def mode_distance(sigma: Tensor, k: int) -> Tensor:
         >>> mode_distance(torch.tensor([1.5, 1.0, 0.5]), k=2)
         tensor(0.5000)
     """
+    if sigma.ndim != 1:
+        raise ValueError(f"singular values must have shape [r], got {tuple(sigma.shape)}")
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(sigma):
         raise ValueError(f"k must be an integer in 1..{len(sigma)}, got {k!r}")
+    check_finite("singular values", sigma)
     ordered = sigma.sort(descending=True)[0]
     return (ordered[:k] - 1).square().sum() + ordered[k:].square().sum()
 
@@ -165,7 +167,7 @@ def weight_bottleneck(model: CNN, s: Tensor, k: int) -> WeightBottleneck:
     """
     if s.ndim != 1:
         raise ValueError(f"s must hold the values at one x, shape [r], got {tuple(s.shape)}")
-    check_k(check_finite("singular values", s), k)
+    check_k(s, k)
     layers = layers_of(model)
     top = s.sort(descending=True)[0][:k]
     excess = model.parameter_norm() - len(layers) * k - 2 * top.log().sum()
@@ -216,7 +218,7 @@ def compressions(model: CNN, x: Tensor, k: int) -> Tensor:
         >>> compressions(model, torch.zeros(1, 1, 6), k=2).shape
         torch.Size([1, 4, 2])
     """
-    _, s, right = torch.linalg.svd(jacobian(model, x), full_matrices=False)
+    _, s, right = singular_vectors(jacobian(model, x))
     check_k(s, k)
     outputs = model.pre_activations(x)
     basis = right[:, :k].unflatten(2, x.shape[1:])  # orthonormal, shape [B, k, c_in, *grid]

@@ -1,0 +1,87 @@
+"""Tensors of another device go through, by PyTorch's meta device: shapes and devices, no numbers.
+
+A tensor of the meta device mixes with one of the CPU as little as one of a GPU does.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cbnlib.phases
+import cbnlib.spectra
+import cbnlib.theory.activation_bottleneck
+import cbnlib.theory.jacobian
+import cbnlib.torch_convs
+from cbnlib import CNN, CNNConfig
+from cbnlib.phases import Coordinate, coefficients, swap_modes
+from cbnlib.spectra import Spectrum, activation_spectra, filter_spectrum, layer_spectra
+from cbnlib.theory.activation_bottleneck import ntk_trace
+from cbnlib.theory.jacobian import constant_input_spectrum, jacobian
+from cbnlib.torch_convs import conv_spectrum, module_spectra
+
+DEVICE = torch.device("meta")
+THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
+
+
+@pytest.fixture(autouse=True)
+def no_look_at_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (cbnlib.spectra, *THEORY):
+        monkeypatch.setattr(module, "check_finite", lambda _, values: values)
+    for module in (cbnlib.spectra, cbnlib.torch_convs):
+        monkeypatch.setattr(module, "check_weight", lambda _, w, dtype: dtype or w.dtype)
+    for module in THEORY:
+        monkeypatch.setattr(module, "check_no_kink", lambda *_: None)
+    monkeypatch.setattr(cbnlib.spectra, "_values", torch.linalg.svdvals)
+    monkeypatch.setattr(cbnlib.phases, "singular_vectors", _singular_vectors)
+
+
+def _singular_vectors(matrices: Tensor) -> Any:
+    return torch.linalg.svd(matrices, full_matrices=False)
+
+
+def signals(*shape: int) -> Tensor:
+    return torch.empty(shape, device=DEVICE)
+
+
+def network(**config: Any) -> CNN:
+    return CNN(CNNConfig(**{"grid": 8, "width": 2, "depth": 3} | config), seed=0).to(DEVICE)
+
+
+def conv(**options: Any) -> nn.Conv1d:
+    return nn.Conv1d(1, 2, 3, padding=1, device=DEVICE, **options)
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "sum over taps": lambda: filter_spectrum(signals(2, 2, 3), 8),
+    "FFT": lambda: filter_spectrum(signals(1, 1, 6, 6), (7, 6)),
+    "zero padding": lambda: conv_spectrum(conv(), 8),
+    "circular": lambda: conv_spectrum(conv(padding_mode="circular"), 8),
+    "module": lambda: [*module_spectra(conv(), signals(1, 1, 8))[0].values()],
+    "our module": lambda: [*module_spectra(network(), signals(1, 1, 8))[0].values()],
+    "layers": lambda: layer_spectra(network().convs),
+    "window": lambda: layer_spectra(network(window=3).convs, dtype=torch.float64),
+    "two devices": lambda: layer_spectra(
+        [network().convs[1], CNN(CNNConfig(8, 2, 3), seed=0).convs[1]]
+    )[:1],
+    "activations": lambda: activation_spectra(network(), signals(3, 1, 8)),
+    "batches": lambda: activation_spectra(network(grid=(5, 4)), signals(3, 1, 5, 4), batch_size=2),
+    "jacobian": lambda: jacobian(network(), signals(2, 1, 8)),
+    "constant input": lambda: constant_input_spectrum(network(), 1.0),
+    "tangent kernel": lambda: ntk_trace(network(), signals(2, 1, 8)),
+    "coefficients": lambda: coefficients(signals(2, 2, 8), [1]),
+    "coordinate": lambda: Coordinate.leading(signals(3, 2, 8), [1])(signals(3, 2, 8)),
+    "swap": lambda: swap_modes(signals(2, 2, 8), signals(2, 2, 8), [[1]]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_results_are_where_the_inputs_are(name: str) -> None:
+    results = CALLS[name]()
+    for result in results if isinstance(results, list) else [results]:
+        if isinstance(result, Spectrum):
+            assert result.omega.device == result.degree.device == DEVICE
+            assert result.multiplicity.device == result.largest().device == DEVICE
+        assert (result.values if isinstance(result, Spectrum) else result).device == DEVICE

@@ -1,0 +1,157 @@
+"""What is right for a network whose weights are all 0: nothing is kept, and nothing breaks."""
+
+import math
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from model_cases import random_network
+from torch import nn
+
+from cbnlib import CNN, Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
+from cbnlib.bottleneck import Bottleneck, kept_modes, measure_bottleneck
+from cbnlib.compression import compress, factored_multiplications, refine
+from cbnlib.formation import (
+    decay_rates,
+    falls_below,
+    kept_rows,
+    overlap,
+    plot_heat_map,
+    unwanted_share,
+)
+from cbnlib.phases import Coordinate, coefficients, coherence, decode, swap_modes
+from cbnlib.surgery import (
+    keep_modes,
+    mode_mask,
+    output_from,
+    random_mask,
+    remove_modes,
+    second_directions,
+    unread_share,
+)
+from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
+from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
+from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.linear_cost import balanced_factorisation, linear_cost, linear_cost_expansion
+from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
+from cbnlib.theory.sharpness import sharpness
+from cbnlib.theory.weight_bottleneck import compressions, mode_distance, weight_bottleneck
+from cbnlib.torch_convs import module_spectra
+from cbnlib.variation import kept_coordinates
+
+ZEROS = torch.zeros(4, dtype=torch.float64)
+SIGNAL = torch.zeros(2, 3, 8, dtype=torch.float64)
+
+
+def zero_network(**config: Any) -> CNN:
+    model = random_network(**{"grid": 8} | config)
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    return model
+
+
+MODEL = zero_network()
+LAYER = MODEL.convs[1]
+SPECTRUM = layer_spectrum(LAYER)
+X = torch.ones(2, 1, 8, dtype=torch.float64)
+NO_BIAS = zero_network(bias=False, nonlinearity="none")
+
+
+def test_spectra_are_zero() -> None:
+    conv = nn.Conv1d(1, 2, 3, padding=1)
+    nn.init.zeros_(conv.weight)
+    spectra = [*weight_spectra(MODEL), *activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
+    spectra += [*module_spectra(MODEL, X)[0].values(), constant_input_spectrum(NO_BIAS, 1.0)]
+    for spectrum in spectra:
+        assert not spectrum.values.any()
+        assert not spectrum.largest().any()
+        assert not spectrum.operator_values().any()
+        assert spectrum.gap(0.5) == (math.inf, 0)
+        assert spectrum.gap(0) == (math.inf, 0)
+        assert spectrum.real_dimensions(0) == 0
+        assert spectrum.kept_by_degree(0) == {}
+        assert kept_modes(spectrum, 0) == ()
+        assert unwanted_share(spectrum, kept_rows(spectrum)) == 0
+
+
+def test_there_is_no_bottleneck() -> None:
+    found = measure_bottleneck(weight_spectra(MODEL))
+    assert (found.layers, found.modes, found.real_dimensions) == (None, (), 0)
+    assert str(found) == "no bottleneck"
+    assert all(map(math.isnan, (*found.gap, found.threshold, *found.stable)))
+    mixed = measure_bottleneck([*weight_spectra(random_network(grid=8)), *weight_spectra(MODEL)])
+    assert isinstance(mixed, Bottleneck)
+
+
+def test_surgery_and_compression_leave_zeros() -> None:
+    assert not mode_mask(SPECTRUM, []).any()
+    assert not second_directions(SPECTRUM, []).any()
+    none = torch.zeros_like(SPECTRUM.values, dtype=torch.bool)
+    assert not random_mask(none, SPECTRUM.multiplicity, 0, torch.Generator()).any()
+    small = compress(MODEL, (2, 2), 4)
+    for model in (keep_modes(MODEL, [2], []), remove_modes(MODEL, [2], []), small, refine(small)):
+        assert not any(parameter.any() for parameter in model.parameters())
+    assert factored_multiplications(MODEL, [2], []) == 0
+    assert not output_from(MODEL, 1, SIGNAL).any()
+    assert unread_share(LAYER, [], SIGNAL + 1) == 1
+    assert math.isnan(unread_share(LAYER, [], SIGNAL))
+    assert kept_coordinates(LAYER, 0) == []
+
+
+def test_signals_that_are_zero() -> None:
+    assert not Coordinate.leading(SIGNAL, [1])(SIGNAL).any()
+    assert not coefficients(SIGNAL, [1]).any()
+    assert not swap_modes(SIGNAL, SIGNAL, []).any()
+    assert not decode(MODEL, SIGNAL, 2).any()
+    assert math.isnan(coherence(torch.zeros(2) + 0j, torch.zeros(2)))
+
+
+def test_formation() -> None:
+    assert overlap(kept_rows(SPECTRUM), kept_rows(SPECTRUM)) == 1
+    assert falls_below([0, 1], [0.0, 0.0], 0.1) == 0
+    assert float(decay_rates([[0.0], [0.0]], [0.0, 1.0])[0]) == pytest.approx(0)
+    for relative in (False, True):
+        _, ax = plt.subplots()
+        assert plot_heat_map(ax, weight_spectra(MODEL), relative=relative).get_array() is not None
+    plt.close("all")
+
+
+def test_bounds_of_the_zero_map() -> None:
+    assert [float(f(ZEROS, 3)) for f in (schatten, norm_lower_bound, linear_cost)] == [0, 0, 0]
+    assert float(linear_cost_expansion(ZEROS, 3)) == 0
+    assert tuple(map(float, best_k_bound(ZEROS, 3))) == (0, 0)
+    assert int(rank(ZEROS)) == 0
+    assert float(mode_distance(ZEROS, 2)) == 2
+    assert not balanced_factorisation(torch.zeros(1, 2, 4), 3).parameter_norm().any()
+    assert cbn_rank([[]], 8) == 0
+    assert not bottleneck_network([[]], 8, 3, 1.0).parameter_norm().any()
+    assert not jacobian(NO_BIAS, X).any()
+    assert not tangent_jacobian(jacobian(NO_BIAS, X), X).any()
+    assert not ntk_trace(NO_BIAS, X).any()
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_sharpness(ridge: float, depth: int) -> None:
+    data = 2 * (depth == 1)  # at depth 3 the loss is flat up to its third derivative
+    model = zero_network(bias=False, depth=depth, nonlinearity="none")
+    impulse = torch.zeros(1, 1, 8, dtype=torch.float64)
+    impulse[0, 0, 0] = 8**0.5  # its operator is the identity: the loss is |v - y|²
+    assert sharpness(model, impulse, X[:1], ridge=ridge) == pytest.approx(data + 2 * ridge)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: weight_bottleneck(MODEL, ZEROS, 1), "none fits rank 0"),
+        (lambda: compressions(NO_BIAS, X, 1), "none fits rank 0"),
+        (lambda: off_mode_energy(MODEL, X, 1), "there is none"),
+        (lambda: jacobian(MODEL, X), "a pre-activation of layer 1 is exactly 0"),
+        (lambda: constant_input_spectrum(MODEL, 1.0), "exactly 0"),
+        (lambda: Spectrum((8,), SPECTRUM.values * math.nan), "15 of 15 entries are NaN"),
+    ],
+)
+def test_what_has_no_meaning_is_an_error(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
