@@ -22,6 +22,7 @@ __all__ = [
     "check_profile",
     "glue",
     "least",
+    "listed",
     "most",
     "origins",
     "runs_of",
@@ -109,6 +110,21 @@ def spread(values: Iterable[float], digits: str = ".2f") -> str:
         return NOT_AVAILABLE
     middle, low, high = (f"{f(finite):{digits}}" for f in (statistics.median, min, max))
     return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def listed(values: Iterable[float], digits: str = "g") -> str:
+    """Numbers one after the other, in words for the prose.
+
+    Args:
+        values: Numbers; one that is not finite reads "not available".
+        digits: How a number is formatted.
+
+    Example:
+        >>> listed([1, math.nan, 2.5]), listed([])
+        ('1, not available, 2.5', 'none')
+    """
+    texts = (f"{v:{digits}}" if math.isfinite(v) else NOT_AVAILABLE for v in map(float, values))
+    return ", ".join(texts) or "none"
 
 
 def least(values: Iterable[float]) -> float:

@@ -60,7 +60,8 @@ def plot_spectra(
 
     Args:
         ax: Where to draw.
-        spectra: One spectrum per layer, first layer first.
+        spectra: One spectrum per layer, first layer first. Without any, or if they are all NaN (a
+            run that failed), `say_missing` tells it.
         quantity: What the values are, for the vertical axis.
         largest_degree: Degree at which colours and markers end; higher ones look like it.
             None for the largest degree there is, at most 7.
@@ -68,6 +69,8 @@ def plot_spectra(
     Returns:
         The axes.
     """
+    if all(bool(s.values.isnan().all()) for s in spectra):
+        return say_missing(ax)
     top = max(int(s.degree.max()) for s in spectra)
     largest = min(top, len(DEGREE_MARKERS) - 1) if largest_degree is None else largest_degree
     for layer, spectrum in enumerate(spectra, start=1):
