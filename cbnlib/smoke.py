@@ -18,8 +18,8 @@ from cbnlib.spectra import activation_spectra, weight_spectra
 from cbnlib.tasks import Task
 from cbnlib.training import evaluate
 
-STEPS = 20
-"""Steps of a run."""
+STEPS, SNAPSHOTS, DATA = 20, 4, 64
+"""Of a run: steps, spectra over training, and samples of a task that makes its own."""
 
 
 def smoke_runs(
@@ -36,8 +36,7 @@ def smoke_runs(
     lowest = min((seed for e in experiments for seed in e.seeds), default=0)
     results = []
     for experiment in experiments:
-        steps = min(STEPS, experiment.training.steps)
-        short = replace(experiment, training=replace(experiment.training, steps=steps))
+        short = _shortened(experiment)
         runs = run_experiment(short, data_folder=data_folder, progress=False)
         tasks = {spec: spec.load(data_folder=data_folder) for spec in short.tasks}
         for i, (spec, seed) in enumerate(short.members):
@@ -47,6 +46,20 @@ def smoke_runs(
                 runs[i] = failed(runs[i], f"made to fail (seed {seed})")
         results.append(runs)
     return results
+
+
+def _shortened(experiment: Experiment) -> Experiment:
+    """The experiment with fewer steps, fewer looks at them, and less data where a task says how."""
+    training = experiment.training
+    steps, snapshots = min(STEPS, training.steps), min(SNAPSHOTS, training.snapshots)
+    tasks = [
+        replace(task, options={**task.options, "samples": min(DATA, count)})
+        if isinstance(count := task.options.get("samples"), int)
+        else task
+        for task in experiment.tasks
+    ]
+    training = replace(training, steps=steps, snapshots=snapshots)
+    return replace(experiment, tasks=tuple(tasks), training=training)
 
 
 @torch.no_grad()
