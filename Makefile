@@ -6,13 +6,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-PYTHON_RANGE := (3, 11, 5) <= sys.version_info < (3, 14)
+PYTHON_RANGE := (3, 11) <= sys.version_info < (3, 15)
+VERSION := import sys; print(*sys.version_info[:3], sep=".")
 SEED_OPTION = $(if $(SEED),--seed "$(SEED)")
 MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
 .PHONY: help install book notebook mnist-folder test lint records stability bench pair problems course check-browser clean
 .PHONY: figures check-figures check-links pdf
+
+# No pip: the environment is half made (python3-venv was missing), or its Python is gone.
+$(shell $(BIN)/python -c 'import pip' 2>/dev/null || rm -f $(STAMP))
+
+ifneq ($(origin PYTHON),file) # PYTHON= was given, but an environment stays what it is
+has := $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
+wanted := $(shell $(PYTHON) -c '$(VERSION)')
+ifneq ($(has),$(filter $(wanted),$(has)))
+$(info $(VENV) has Python $(has) and keeps it. For $(PYTHON), remove $(VENV) first.)
+endif
+endif
 
 help:
 	@echo "make book           execute the notebooks that changed and render the book"
@@ -37,10 +49,12 @@ help:
 install: $(STAMP)
 
 $(STAMP): constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; ok = $(PYTHON_RANGE); \
-		sys.exit(0 if ok else "Python 3.11.5 to 3.13 is needed, $(PYTHON) is " \
-		+ sys.version.split()[0] + "; choose another: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import pip' 2>/dev/null || { \
+		$(PYTHON) -c 'import sys; ok = $(PYTHON_RANGE); \
+			sys.exit(0 if ok else "Python 3.11 to 3.14 is needed, $(PYTHON) is " \
+			+ sys.version.split()[0] + "; choose another: make PYTHON=python3.12 ...")' && \
+		{ $(PYTHON) -m venv --clear $(VENV) || { echo "The environment could not be made." \
+			"On Debian and Ubuntu, install the package python3-venv, then run make again."; exit 2; }; }; }
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]'
 	@touch $@
 

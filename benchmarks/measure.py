@@ -59,7 +59,10 @@ def side_by_side(
                 seconds = process.submit(_turn).result()
                 if turn:
                     times[name].append(seconds)
-    return {name: statistics.median(measured) for name, measured in times.items()}
+    medians = {name: statistics.median(measured) for name, measured in times.items()}
+    told = ", ".join(f"{name} {1e3 * seconds:.3g} ms" for name, seconds in medians.items())
+    print(f"bench: {told}", flush=True)  # the whole takes minutes
+    return medians
 
 
 def _make(make: Callable[[Any], Work], case: object, threads: int) -> None:

@@ -26,7 +26,7 @@ from itertools import pairwise
 
 import torch
 
-from cbnlib.checks import check_positive
+from cbnlib.checks import check_positive, check_type
 from cbnlib.spectra import Spectrum
 
 GONE, PASSED = 0.25, 1.0
@@ -154,6 +154,8 @@ def measure_bottleneck(spectra: Sequence[Spectrum]) -> Bottleneck:
 def _check(spectra: Sequence[Spectrum]) -> None:
     if not spectra:
         raise ValueError("spectra must hold at least one layer")
+    for spectrum in spectra:
+        check_type("spectrum", spectrum, Spectrum)
     if len({len(spectrum.grid) for spectrum in spectra}) > 1:
         raise ValueError(f"grids must have equally many axes: {[s.grid for s in spectra]}")
 

@@ -3,7 +3,6 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from cbnlib.experiments import Experiment
 from cbnlib.records.contents import Provenance
 from cbnlib.runs import Run, obtain, run_experiment
 from cbnlib.smoke import smoke_runs
+from cbnlib.where import records_of
 
 __all__ = [
     "Profile",
@@ -155,6 +155,7 @@ def runs_of(
 
     Raises:
         RecordError: If a record is damaged.
+        FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
     results = _runs_of(experiments, profile, notebook, data_folder)
     for run in (run for runs in results for run in runs if run.failure):
@@ -169,8 +170,8 @@ def _runs_of(
         return [run_experiment(e, data_folder=data_folder) for e in experiments]
     if profile != "paper":
         return smoke_runs(experiments, profile, data_folder=data_folder)
-    root = Path("..")  # notebooks run in their own folder
-    records, workspace = [root / "records" / notebook], root / "_build" / "runs" / notebook
+    kept = records_of(notebook)
+    records, workspace = [kept], kept.parents[1] / "_build" / "runs" / notebook
     folder = data_folder or None
     return [
         obtain(e, records=records, workspace=workspace, data_folder=folder) for e in experiments

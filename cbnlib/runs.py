@@ -82,7 +82,8 @@ def run_task(
     start = time.monotonic()
     model = CNN(network, seed=training.seed)
     history = train(model, task.x, task.y, training, progress=progress)
-    run = _measured(_unmeasured(task, model, training, history, time.monotonic() - start), task)
+    provenance = Provenance.now(time.monotonic() - start)
+    run = _measured(_unmeasured(task, model, training, history, provenance), task)
     if run.failure:
         raise TrainingDivergedError(run.failure, history)
     return run
@@ -239,13 +240,14 @@ def _train_one(
         failure = ""
     except TrainingDivergedError as error:
         history, failure = error.history, str(error)
-    run = _unmeasured(task, model, training, history, _spent(checkpoint, start))
+    run = _unmeasured(task, model, training, history, _provenance(checkpoint, start))
     return failed(run, failure) if failure else _measured(run, task, recorder)
 
 
-def _spent(checkpoint: Checkpointer | None, start: float) -> float:
-    """Seconds of training, over all processes that took part."""
-    return checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+def _provenance(checkpoint: Checkpointer | None, start: float) -> Provenance:
+    """That of a run that ends now, with the seconds of all processes that took part."""
+    spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+    return Provenance.now(spent)
 
 
 def _train_several(
@@ -266,10 +268,10 @@ def _train_several(
         failure = ""
     except TrainingDivergedError as error:
         history, failure = error.history, str(error)
-    seconds = _spent(checkpoint, start)
+    provenance = _provenance(checkpoint, start)
     runs = []
     for task, model, recorder in zip(of_member, models, recorders, strict=True):
-        run = _unmeasured(task, model, training, history, seconds)
+        run = _unmeasured(task, model, training, history, provenance)
         if training.steps and not failure:
             recorder.observe(training.steps, model)
         runs.append(failed(run, failure) if failure else _measured(run, task, recorder))
@@ -277,7 +279,7 @@ def _train_several(
 
 
 def _unmeasured(
-    task: Task, model: CNN, training: TrainConfig, history: History, seconds: float
+    task: Task, model: CNN, training: TrainConfig, history: History, provenance: Provenance
 ) -> Run:
     return Run(
         network=model.config,
@@ -287,7 +289,7 @@ def _unmeasured(
         fit=math.nan,
         norm=math.nan,
         task=TaskFacts.of(task),
-        provenance=Provenance.now(seconds),
+        provenance=provenance,
         examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
     )
 

@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_grid, check_positive
+from cbnlib.checks import (
+    PRECISIONS,
+    check_count,
+    check_finite,
+    check_grid,
+    check_positive,
+    check_type,
+)
 from cbnlib.frequencies import frequencies
 from cbnlib.layers import CircularConv
 from cbnlib.model import CNN
@@ -63,7 +70,7 @@ class Spectrum:
         """Check the values, and store the grid as a tuple."""
         object.__setattr__(self, "grid", check_grid(self.grid))
         modes = len(frequencies(self.grid).modes)
-        values = self.values
+        values = check_type("values", self.values, Tensor)
         if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
             raise ValueError(
                 f"values on the grid {self.grid} must be real, of shape [{modes}, directions], one "
@@ -231,7 +238,7 @@ def layer_spectra(
     """
     for number, layer in enumerate(layers, start=1):
         which = f" of layer {number}" if len(layers) > 1 else ""
-        check_weight(f"weight{which}", layer.weight, dtype)
+        check_weight(f"weight{which}", check_type("layer", layer, CircularConv).weight, dtype)
     spectra: dict[int, Spectrum] = {}
     for group in _groups(layers):
         grid = layers[group[0]].grid
@@ -284,7 +291,7 @@ def middle_half(depth: int) -> slice:
 
 def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spectrum]:
     """`layer_spectrum` of every convolution of a network, first layer first."""
-    return layer_spectra(model.convs, dtype=dtype)
+    return layer_spectra(check_type("model", model, CNN).convs, dtype=dtype)
 
 
 def weight_spectra_over_time(
@@ -354,6 +361,9 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
+    if not updated.isfinite().all():  # underflow, as in `_values`
+        check_finite("activations", activations)
+        updated = torch.linalg.qr(_without_dust(rows), mode="r").R
     return updated
 
 
@@ -375,10 +385,8 @@ def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype
         ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision
             is neither `torch.float32` nor `torch.float64`.
     """
-    if w.is_meta:
-        raise ValueError(f"{name}: it is on the meta device, so it holds no numbers")
     precision = dtype or w.dtype
-    if precision not in (torch.float32, torch.float64) or w.is_complex():
+    if precision not in PRECISIONS or w.is_complex():
         raise ValueError(
             f"{name}: the precision must be torch.float32 or torch.float64, got {precision} for a "
             f"weight of {w.dtype}; for a real weight, choose it by `dtype`"
@@ -563,4 +571,5 @@ def _start_worker() -> None:
     torch.set_grad_enabled(False)  # is on in every new thread
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

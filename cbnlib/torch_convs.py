@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cbnlib.checks import check_grid
+from cbnlib.checks import check_grid, check_type
 from cbnlib.layers import CircularConv
 from cbnlib.spectra import Spectrum, check_weight, filter_spectrum, layer_spectrum
 
@@ -104,6 +104,7 @@ def module_spectra(
         Convolutions of no such module are counted under `other`.
 
     Raises:
+        TypeError: If it is no network.
         ValueError: If the network has no convolution, or a weight is no real number, NaN or
             infinite; the message names the layer.
 
@@ -114,7 +115,7 @@ def module_spectra(
         ({'0': (18,)}, {'1': 'only stride 1 is supported, got stride (2,)'})
     """
     spectra, left_out = {}, {}
-    found, others = _grids_of_convolutions(model, x)
+    found, others = _grids_of_convolutions(check_type("model", model, nn.Module), x)
     for name, (conv, grids) in found.items():
         try:
             if len(grids) != 1:

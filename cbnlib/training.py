@@ -97,7 +97,7 @@ def train(
         TrainingDivergedError: If the loss becomes NaN or infinite, the norm explodes, or the
             output becomes a constant.
     """
-    _check_data(model, x, y, check_type("config", config, TrainConfig).loss)
+    check_data(model, x, y, check_type("config", config, TrainConfig).loss)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("the network has no parameter that requires a gradient")
     loop = TrainingLoop(_DataTerm(model, x, y, config), len(x), config)
@@ -140,7 +140,7 @@ def evaluate(
     """
     check_count("batch_size", batch_size)
     term = fit_function(loss)
-    _check_data(model, x, y, loss)
+    check_data(model, x, y, loss)
     pairs = zip(x.split(batch_size), y.split(batch_size), strict=True)
     return sum(float(term(model(a), b)) * len(a) for a, b in pairs) / len(x)
 
@@ -159,7 +159,8 @@ def fit_function(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
     return _square if loss == "square" else nn.functional.cross_entropy
 
 
-def _check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
+def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
+    """Check that a network and its data fit and are finite; `train` says what is raised."""
     check_finite("x", x)
     check_type("y", y, Tensor)
     for name, parameter in check_type("model", model, nn.Module).named_parameters():

@@ -2,13 +2,14 @@
 
 import pytest
 
-from tools.browser.chromium import find_browser
-from tools.project import BuildError
-
 
 @pytest.fixture(scope="session")
 def browser_installed():
     """Skip the test where no browser is found."""
+    # Imported here: the library's tests run where the packages of the tools are not installed.
+    from tools.browser.chromium import find_browser
+    from tools.project import BuildError
+
     try:
         find_browser()
     except BuildError as error:

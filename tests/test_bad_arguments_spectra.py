@@ -93,6 +93,11 @@ def along(*omega: int, channels: int = 1) -> Coordinate:
 
 
 SPECTRA: list[Row] = [
+    (lambda: Spectrum((8,), [[1.0]]), TypeError, "values must be a Tensor, got [[1.0]]"),  # type: ignore[arg-type]
+    (lambda: S.gap("1"), ValueError, "threshold must be finite and >= 0, got '1'"),  # type: ignore[arg-type]
+    (lambda: layer_spectrum(M), TypeError, "layer must be a CircularConv, got CNN("),  # type: ignore[arg-type]
+    (lambda: weight_spectra(conv()), TypeError, "model must be a CNN, got Conv1d(1, 1"),  # type: ignore[arg-type]
+    (lambda: module_spectra("x", X), TypeError, "model must be a Module, got 'x'"),  # type: ignore[arg-type]
     (lambda: Spectrum((8,), torch.ones(1, 2)), ValueError, "(8,) must be real, of shape [5, dir"),
     (lambda: Spectrum((8,), torch.ones(5)), ValueError, "one row per mode; got torch.float32 of"),
     (lambda: Spectrum((8,), torch.ones(5, 2) + 0j), ValueError, "got torch.complex64 of shape (5"),
@@ -121,12 +126,12 @@ SPECTRA: list[Row] = [
         ValueError,
         "weight of torch.complex",
     ),
-    (lambda: filter_spectrum(W.to("meta"), 8), ValueError, "filter: it is on the meta device"),
+    (lambda: filter_spectrum(W.to("meta"), 8), ValueError, "filter is on the meta device"),
     (lambda: filter_spectrum(W * NAN, 8), ValueError, "filter: 12 of 12 entries are NaN"),
     (
         lambda: layer_spectrum(network().to("meta").convs[0]),
         ValueError,
-        "weight: it is on the meta",
+        "weight is on the meta",
     ),
     (lambda: weight_spectra(network().half()), ValueError, "weight of layer 1: the precision must"),
     (lambda: weight_spectra_over_time([]), ValueError, "at least one network"),
@@ -140,7 +145,7 @@ SPECTRA: list[Row] = [
     ),
     (lambda: activation_spectra(M, X * NAN), ValueError, "x: 24 of 24 entries are NaN"),
     (lambda: activation_spectra(M, X[..., 1:]), ValueError, "grid (8,), got (7,)"),
-    (lambda: conv_spectrum(conv(device="meta"), 8), ValueError, "weight: it is on the meta device"),
+    (lambda: conv_spectrum(conv(device="meta"), 8), ValueError, "weight is on the meta device"),
     (lambda: conv_spectrum(conv(dtype=torch.half), 8), ValueError, "weight: the precision must be"),
     (
         lambda: conv_spectrum(conv(padding="valid"), 8),
@@ -170,6 +175,7 @@ SPECTRA: list[Row] = [
 ]
 
 USES: list[Row] = [
+    (lambda: measure_bottleneck([1, 2]), TypeError, "spectrum must be a Spectrum, got 1"),  # type: ignore[list-item]
     (lambda: measure_bottleneck([]), ValueError, "spectra must hold at least one layer"),
     (
         lambda: measure_bottleneck([S, layer_spectrum(network(grid=(2, 2)).convs[0])]),
@@ -315,6 +321,8 @@ THEORY: list[Row] = [
     (lambda: signal_scales(1, -1.0, 3), ValueError, "energy must be finite and >= 0, got -1.0"),
     (lambda: bias_scales(1, 1.0, 0), ValueError, "L must be an integer >= 1, got 0"),
     (lambda: sharpness(M, X * NAN, X, ridge=0), ValueError, "x: 24 of 24 entries are NaN"),
+    (lambda: sharpness(M, X, X * NAN, ridge=0), ValueError, "y: 24 of 24 entries are NaN"),
+    (lambda: sharpness(M, X, X[:2], ridge=0), ValueError, "samples: 3, 2"),
     (lambda: sharpness(M, X, X, ridge=-1), ValueError, "ridge must be finite and >= 0, got -1"),
     (lambda: sharpness(M, X, X, ridge=0, loss="x"), ValueError, "unknown loss 'x'; allowed: cross"),  # type: ignore[arg-type]
     (
@@ -353,7 +361,7 @@ THEORY: list[Row] = [
         ValueError,
         "k must be one number or 3, one per layer; got 2",
     ),
-    (lambda: ntk_trace(WINDOW, X), ValueError, "only full-size filters (window None), got 3"),
+    (lambda: ntk_trace(WINDOW, X), ValueError, "only full-size filters (window None), got (3,)"),
     (
         lambda: end_to_end_blocks(network(nonlinearity="none", coarse=CoarseStage(4, 2, 2))),
         ValueError,

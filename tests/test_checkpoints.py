@@ -256,6 +256,7 @@ def test_snapshot_steps(steps: int) -> None:
     assert (chosen[0], chosen[-1]) == (0, steps)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_runs_end_with_the_same_bits() -> None:
     command = [sys.executable, __file__, str(KILLS), "0"]
     limit = 60 + 3 * KILLS

@@ -1,5 +1,7 @@
 """A chapter that fails costs one chapter: the book has its text, and says what is missing."""
 
+import re
+
 import pytest
 from test_pipeline import FIGURE, STATES_A_CLAIM, cell, make_book, notebook, run
 
@@ -39,9 +41,6 @@ What rises?
 ```{claims-table} C1
 ```
 
-```{claims-table}
-```
-
 ```{predictions-list} partly
 ```
 
@@ -74,7 +73,8 @@ def built(tmp_path_factory):
 
 def text_of(project, name):
     [page] = [page for page in pages(project.site) if page.name == name]
-    return " ".join(page.soup.select_one("main article").get_text(" ").split())
+    words = " ".join(page.soup.select_one("main article").get_text(" ").split())
+    return re.sub(r" ([.,;])", r"\1", words)
 
 
 def test_the_book_is_there_and_the_failure_is_the_last_that_is_told(built):
@@ -94,10 +94,10 @@ def test_its_page_has_all_text_and_says_what_went_wrong(built):
         "ValueError: first words ``` good <b>:::</b> last words",
         "processor: ",
         "_build/failed/quick/02_fails.ipynb",
-        "cbn-companion/issues",
+        "companion#issues",  # the theme shortens the address
         "The rest",
         f"Its loss is {NOT_AVAILABLE}.",
-        "plt.plot([0, 1])",
+        "_ = plt.",
         "A line",
     ):
         assert told in text
@@ -110,13 +110,13 @@ def test_other_pages_say_that_it_is_missing(built):
     text = text_of(project, "intro")
     for told in (
         f"It says {NOT_AVAILABLE} and {NOT_AVAILABLE}, and 12.",
-        "See Fig. 1 , The rest and (1)",
+        "See Fig. 1, The rest and (1)",
         f"Networks: {NOT_AVAILABLE}; reproduced: {NOT_AVAILABLE}; time: {NOT_AVAILABLE};",
         "of 0 (without the chapters that failed) predictions.",
         "failed on this machine",
     ):
         assert told in text
-    assert text.count("failed on this machine and are not counted: A title") == 5
+    assert text.count("failed on this machine and are not counted: A title") == 4
     assert "are not counted" in text_of(project, "execution")
 
 

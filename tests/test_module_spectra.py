@@ -131,7 +131,7 @@ class Functional(nn.Module):
         return functional.conv1d(self.conv(x), self.conv.weight, padding=1)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.* is (deprecated|not supported):DeprecationWarning")
 @pytest.mark.parametrize("compiled", ["no", "script", "trace"])
 def test_convolutions_of_no_module_are_counted(compiled: str) -> None:
     model: nn.Module = Functional()

@@ -75,12 +75,13 @@ def test_quick_runs_are_live_and_leave_nothing(
 def test_paper_runs_come_from_the_record_once_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "notebooks").mkdir()
+    for folder in ("notebooks", "records"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path / "notebooks")
     first = runs_of(EXPERIMENTS, "paper", "01_some")
     assert [run.provenance.source for [run, *_] in first] == ["live", "live"]
     kept, own = tmp_path / "records" / "01_some", tmp_path / "_build" / "runs" / "01_some"
-    kept.parent.mkdir()
     own.rename(kept)
     second = runs_of(EXPERIMENTS, "paper", "01_some")
     assert [run.provenance.source for [run, *_] in second] == ["record", "record"]

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
 
 from tools import pdf
 from tools.pages import Page
@@ -65,6 +65,7 @@ def test_the_pages_become_one_document(project):
     book = PdfReader(io.BytesIO((project.build / "book.pdf").read_bytes()))
     text = [page.extract_text() for page in book.pages]
     assert len(text) == 3
+    assert {page["/Contents"]["/Filter"] for page in book.pages} == {"/FlateDecode"}
     assert "PRESS ME" not in "".join(text)
     assert "secret" not in "".join(text)
     assert [page.rstrip().endswith(str(n)) for n, page in enumerate(text, 1)] == [0, 1, 1]
@@ -88,6 +89,13 @@ def test_an_unfinished_site_is_not_printed(project, capsys):
     write_toc(project, TOC)
     assert pdf.main(["--root", str(project.root)]) == 2
     assert "intro.html is not in" in capsys.readouterr().err
+
+
+def test_a_file_above_the_limit_is_said_to_be_one(project, monkeypatch, capsys):
+    monkeypatch.setattr(pdf, "make_pdf", lambda _: PdfWriter())
+    monkeypatch.setattr(pdf, "LARGEST_MEGABYTES", 1e-6)
+    assert pdf.main(["--root", str(project.root)]) == 1
+    assert "larger than the limit of 1e-06 MB" in capsys.readouterr().err
 
 
 def test_anchors_that_are_not_there_are_not_asked_for(tmp_path):

@@ -386,7 +386,7 @@ def test_a_full_disk_is_told_with_the_notebook(tmp_path, monkeypatch):
 
     for name in ("_papermill", "_store"):
         with monkeypatch.context() as patch:
-            patch.setattr(run_notebook, "_papermill", dict)
+            patch.setattr(run_notebook, "_papermill", lambda *_, **__: {})
             patch.setattr(run_notebook, name, full)
             failure = run_notebook.run_notebook(job, live=False)
         assert "01_large: FAILED" in failure.told("01_large")
@@ -424,11 +424,11 @@ LONG = {
 @pytest.mark.parametrize("kind", LONG)
 def test_long_outputs_are_cleaned_in_a_moment(kind):
     streams = [new_output("stream", name="stdout", text=LONG[kind])]
-    start = time.perf_counter()
+    start = time.process_time()
     clean_outputs(new_notebook(cells=[new_code_cell(outputs=streams)]))
     joined(LONG[kind])
     repair(f"<pre>{LONG[kind]}{' ' * 100_000}</pre>")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_caches_go_to_the_build_folder_where_the_home_is_not_writable(tmp_path, monkeypatch):

@@ -638,7 +638,7 @@ def test_what_a_load_refuses_is_not_written(record: Path, tmp_path: Path) -> Non
     where = {**run.provenance.environment, "processor": "<b>"}
     for changes, message in [
         ({"examples": (x.double(), y.double())}, r"array 'examples\.0\.x' has dtype float64"),
-        ({"spectra": []}, "no snapshot|no spectra"),
+        ({"spectra": []}, "non-empty TensorList"),
         ({"activations": run.activations[:1]}, r"array '0\..*1' is missing"),
         ({"fit": float("inf")}, "Out of range float"),
         ({"provenance": replace(run.provenance, environment=where)}, "is no plain text"),
@@ -704,10 +704,7 @@ def test_weight_spectra_of_every_kind_of_run(record: Path) -> None:
     without = replace(live, spectra=live.spectra[:-1])
     for ours, theirs in zip(without.weight_spectra, weight_spectra(live.model), strict=True):
         assert torch.equal(ours.values, theirs.values)
-    lost = failed(load_record(record)[1][0], "it failed").weight_spectra
-    for ours, theirs in zip(lost, live.weight_spectra, strict=True):
-        assert (ours.grid, ours.values.shape) == (theirs.grid, theirs.values.shape)
-        assert ours.values.isnan().all()
+    assert failed(load_record(record)[1][0], "it failed").weight_spectra == []
 
 
 WILD = TrainConfig(0.0, 1e9, 9, optimizer="sgd", seed=3)
@@ -726,7 +723,12 @@ def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> No
         assert run.history.step == original.history.step
         assert run.task == original.task
         assert torch.equal(run.examples[0], original.examples[0])
-        for nothing in (run.fit, run.norm, run.loss, *(p.sum() for p in run.model.parameters())):
+        for nothing in (
+            run.fit,
+            run.norm,
+            run.loss,
+            *(p.detach().sum() for p in run.model.parameters()),
+        ):
             assert math.isnan(nothing)
         assert (run.spectra, run.activations, run.held_out) == ([], [], None)
     save_record(tmp_path / "again", wild, kept)

@@ -1,6 +1,7 @@
 """The files around the book: one address everywhere, valid metadata, no dangling paths."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,6 +23,7 @@ SKIPPED = {
     ".pytest_cache",
     ".ipynb_checkpoints",
 }
+MADE = [("book", "figures"), ("book", "notebooks"), ("book", "problems")]
 SUFFIXES = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml", ".yaml", ".txt", ".svg", ".bib", ""}
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -33,7 +35,7 @@ def texts():
     """Every text file of the repository, without what the build makes."""
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
-        made = SKIPPED.intersection(parts) or parts[:2] == ("book", "notebooks")
+        made = SKIPPED.intersection(parts) or parts[:2] in MADE
         if path.is_file() and not made and path.suffix in SUFFIXES:
             yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
@@ -82,11 +84,49 @@ def test_one_version_number():
     assert {project["version"], CITATION["version"]} == {__version__}
 
 
-def test_actions_are_pinned_to_a_major_version():
-    text = "".join((ROOT / path).read_text(encoding="utf-8") for path in WORKFLOWS)
-    uses = re.findall(r"uses: (\S+)", text)
-    assert uses
-    assert [use for use in uses if not re.fullmatch(r"[\w./-]+@v\d+", use)] == []
+ACTIONS = {  # the major versions that run on Node.js 24
+    "actions/checkout": 7,
+    "actions/deploy-pages": 5,
+    "actions/setup-python": 7,
+    "actions/upload-artifact": 7,
+    "actions/upload-pages-artifact": 5,
+}
+
+
+def test_actions_are_pinned_to_their_current_major_version():
+    workflows = [yaml.safe_load((ROOT / path).read_text(encoding="utf-8")) for path in WORKFLOWS]
+    steps = [step for one in workflows for job in one["jobs"].values() for step in job["steps"]]
+    used = {step["uses"] for step in steps if "uses" in step}
+    assert used == {f"{action}@v{major}" for action, major in ACTIONS.items()}
+
+
+def test_macs_execute_the_quick_edition():
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
+    mac = yaml.safe_load(text)["jobs"]["mac"]
+    assert mac["runs-on"].startswith("macos")
+    assert "make book" in [step.get("run") for step in mac["steps"]]
+
+
+def test_without_git_what_the_build_made_is_not_checked(tmp_path):
+    staged = re.findall(r"^/(book/\w+)/$", (ROOT / ".gitignore").read_text("utf-8"), re.MULTILINE)
+    assert len(staged) == 3
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for folder in staged:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "copy.py").write_text("import  os, \x74eh\n")
+        (tmp_path / folder / "copy.md").write_text("\x74eh")
+    (tmp_path / "book" / "own.md").write_text("the")
+    for command in (["ruff", "check"], ["ruff", "format", "--check"], ["codespell_lib"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode()
+
+
+def test_the_texts_clone_into_the_folder_that_they_enter():
+    text = (ROOT / "book" / "run_yourself.md").read_text(encoding="utf-8")
+    [(target, entered)] = re.findall(r"git clone \S+ (\S+)\ncd (\S+)", text)
+    assert target == entered
 
 
 @pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])

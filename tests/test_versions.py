@@ -1,9 +1,10 @@
 """The versions in `pyproject.toml`, `constraints.txt`, `environment.yml` and the workflow agree."""
 
 import re
+import sys
 import sysconfig
 import tomllib
-from importlib.metadata import distribution, distributions
+from importlib.metadata import distribution, distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,10 @@ def test_constraints_name_no_local_build():
     assert [pin for pin in PINS.values() if "+" in pin] == []
 
 
+def test_conda_brings_the_pinned_pytorch_without_cuda():
+    assert f"pytorch-cpu={PINS['torch']}" in environment()["dependencies"]
+
+
 def test_conda_python_is_supported():
     names = [d for d in environment()["dependencies"] if isinstance(d, str)]
     (python,) = [name for name in names if name.startswith("python=")]
@@ -92,22 +97,57 @@ def test_conda_takes_versions_from_constraints_only():
     assert options.keys() == {"--constraint", "--editable"}
     assert (ROOT / options["--constraint"]).samefile(ROOT / "constraints.txt")
     project = re.fullmatch(r"\.\[(?P<extras>[\w,]+)\]", options["--editable"])
-    assert set(project["extras"].split(",")) <= EXTRAS.keys()
+    assert project["extras"] == "book", "readers need no tools of development"
 
 
 def environment():
     return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 
 
+SUPPORTED = [f"3.{m}" for m in range(30) if PYTHONS.contains(f"3.{m}.{LATEST_PATCH}")]
+JOBS = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text(encoding="utf-8"))["jobs"]
+
+
 def test_workflow_tests_every_supported_python_and_no_other():
-    text = (ROOT / ".github" / "workflows" / "book.yml").read_text(encoding="utf-8")
-    tested = yaml.safe_load(text)["jobs"]["test"]["strategy"]["matrix"]["python"]
-    minors = [f"3.{minor}" for minor in range(30)]
-    assert tested == [m for m in minors if PYTHONS.contains(f"{m}.{LATEST_PATCH}")]
+    assert JOBS["test"]["strategy"]["matrix"]["python"] == SUPPORTED
 
 
 def test_classifiers_name_the_supported_pythons():
     prefix = "Programming Language :: Python :: "
     named = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
-    minors = [f"3.{minor}" for minor in range(30)]
-    assert named == [m for m in minors if PYTHONS.contains(f"{m}.{LATEST_PATCH}")]
+    assert named == SUPPORTED
+
+
+def test_make_takes_the_supported_pythons():
+    first, last = SUPPORTED[0], SUPPORTED[-1]
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    after = f"3, {int(last.removeprefix('3.')) + 1}"
+    assert f"({first.replace('.', ', ')}) <= sys.version_info < ({after})" in text
+    assert f"Python {first} to {last} is needed" in text
+
+
+@pytest.mark.parametrize("file", ["README.md", "book/run_yourself.md", "CONTRIBUTING.md"])
+def test_texts_name_the_supported_pythons(file):
+    assert f"Python {SUPPORTED[0]} to {SUPPORTED[-1]}" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("patch", ["3.11.0", "3.11.2", "3.14.0"])
+def test_every_patch_release_of_a_supported_python_is_taken(patch):
+    assert PYTHONS.contains(patch)
+
+
+def test_windows_runs_the_tests_that_need_the_library_alone():
+    install, test = JOBS["windows"]["steps"][-2:]
+    assert install["run"].split()[-2:] == [".", "pytest"]
+    needs_more = re.compile(test["env"]["NEEDS_MORE"], re.MULTILINE)
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    chosen = {path.stem: text for path, text in texts.items() if not needs_more.search(text)}
+    assert {"test_engine", "test_records", "test_spectra", "test_training"} <= chosen.keys()
+    own = {"cbnlib", "pytest", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
+    brought = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    distributions = packages_distributions()
+    for name, text in chosen.items():
+        imported = set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE))
+        for package in imported - own - sys.stdlib_module_names:
+            from_ = {canonicalize_name(d) for d in distributions[package]}
+            assert from_ & brought, f"{name} imports {package}"

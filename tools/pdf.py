@@ -84,7 +84,7 @@ def printed(browser: Browser, page: Page, part: str, anchors: set[str]) -> Print
 
 
 def number_pages(browser: Browser, writer: PdfWriter) -> None:
-    """Print the page's number at the foot of every page but the first."""
+    """Print the page's number at the foot of every page but the first, then compress each page."""
     sheets = "".join(
         f"<div><span>{number if number > 1 else ''}</span></div>"
         for number in range(1, len(writer.pages) + 1)
@@ -101,6 +101,7 @@ def number_pages(browser: Browser, writer: PdfWriter) -> None:
     tab.close()
     for page, number in zip(writer.pages, numbers, strict=True):
         page.merge_page(number)
+        page.compress_content_streams()
 
 
 def make_pdf(project: Project) -> PdfWriter:
@@ -144,7 +145,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     writer.write(target)
     megabytes = target.stat().st_size / 1e6
     print(f"pdf: {len(writer.pages)} pages, {megabytes:.1f} MB: {target.relative_to(project.root)}")
-    return int(megabytes > LARGEST_MEGABYTES)
+    if megabytes > LARGEST_MEGABYTES:
+        print(f"pdf: it is larger than the limit of {LARGEST_MEGABYTES} MB", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

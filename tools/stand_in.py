@@ -21,7 +21,9 @@ TITLE = re.compile(r"^# .*$", re.MULTILINE)
 FACTS = ("python", "torch", "numpy", "cbnlib", "processor")
 BOX = """
 
-{fence}`{{danger}} This chapter failed on this machine
+{fence}`{{admonition}} This chapter failed on this machine
+:class: danger
+
 Its notebook stopped{where}. So this page has the text and the code, and no results: where a
 number would stand it says *{not_available}*, and so do the other pages, which do not count this
 chapter.

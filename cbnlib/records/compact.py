@@ -79,7 +79,7 @@ def expand(compacted: CompactLayer, layer: CircularConv) -> None:
         if compacted.form == "dense":
             layer.weight.copy_(arrays["weight"])
             return
-    left, right = (torch.view_as_complex(arrays[k].double()) for k in ("left", "right"))
+    left, right = (torch.complex(*arrays[k].double().unbind(-1)) for k in ("left", "right"))
     freqs = frequencies(layer.grid)
     stored = left.new_zeros(len(freqs.omega), layer.c_out, layer.c_in)
     mode, at_once = arrays["mode"].long(), max(1, _AT_ONCE // (layer.c_out * layer.c_in))

@@ -176,14 +176,11 @@ class Run:
         Those that were taken when training ended; where none were, they are computed from the
         network. A record keeps them in 16 bits: three digits of a value above 6e-5, steps of 6e-8
         below. The weights of its network lack what adds up to 3e-3 of a layer's norm, so small
-        values and large ratios of the model's own spectra mean nothing. A failed run's are NaN.
+        values and large ratios of the model's own spectra mean nothing. A failed run has none.
         """
         if self.spectra and self.spectra[-1].step == self.training.steps:
             return self.spectra[-1].layers
-        if not self.failure:
-            return weight_spectra(self.model)
-        zeros = weight_spectra(CNN(self.network, seed=0))
-        return [Spectrum(s.grid, torch.full_like(s.values, math.nan)) for s in zeros]
+        return [] if self.failure else weight_spectra(self.model)
 
     @property
     def flat_error(self) -> float:

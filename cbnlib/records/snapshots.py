@@ -1,6 +1,7 @@
 """Spectra of weights and activations taken while a network trains, a fixed number of times."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -98,8 +99,9 @@ class SpectraRecorder:
     def observe(self, step: int, model: CNN) -> None:
         """Take a snapshot if this is one of the steps; of weights that are no numbers, none."""
         if step in self.steps and is_finite(model):
-            amplitudes = mode_amplitudes(model, self.x)
-            self.taken.append(SpectraSnapshot(step, weight_spectra(model), amplitudes))
+            with suppress(ValueError):  # activations overflow: the loop ends at its next record
+                amplitudes = mode_amplitudes(model, self.x)
+                self.taken.append(SpectraSnapshot(step, weight_spectra(model), amplitudes))
 
     def tensors(self) -> dict[str, Tensor]:
         """The values taken so far, for a checkpoint."""

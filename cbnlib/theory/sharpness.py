@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped]
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_positive
+from cbnlib.checks import check_count, check_positive
 from cbnlib.engine import Engine
 from cbnlib.loop import History, TrainingDivergedError, largest_norm, make_optimizer
 from cbnlib.model import CNN
 from cbnlib.train_config import Loss, TrainConfig
-from cbnlib.training import fit_function, train
+from cbnlib.training import check_data, fit_function, train
 
 ADAM_BETA_1 = 0.9
 """Decay of Adam's first moment, torch's default, with which the book trains."""
@@ -80,8 +80,9 @@ def sharpness(
         tolerance: Relative, of Lanczos' method; a curve needs less than a threshold does.
 
     Raises:
-        ValueError: If `x` is not finite, the ridge is negative, the preconditioner does not fit
-            the parameters or is not positive, or the tolerance is not positive.
+        ValueError: If the data are not finite or do not fit the network, the ridge is negative, the
+            preconditioner does not fit the parameters or is not positive, or the tolerance is not
+            positive.
 
     Source: statement S5 of the book.
 
@@ -94,14 +95,16 @@ def sharpness(
         >>> round(sharpness(model, one, 2 * one, ridge=0.1), 6)
         2.2
     """
-    check_finite("x", x)
     check_positive("ridge", ridge, zero=True)
     check_positive("tolerance", tolerance)
-    exact = deepcopy(model).double()
+    distance, exact = fit_function(loss), deepcopy(model).double()
+    x, y = x.double(), y.double() if y.is_floating_point() else y
+    check_data(exact, x, y, loss)
     parameters = list(exact.parameters())
     scale = _inverse_root(preconditioner, parameters)
-    fit = fit_function(loss)(exact(x.double()), y.double() if y.is_floating_point() else y)
-    slope = torch.autograd.grad(fit + ridge * exact.parameter_norm(), parameters, create_graph=True)
+    slope = torch.autograd.grad(
+        distance(exact(x), y) + ridge * exact.parameter_norm(), parameters, create_graph=True
+    )
     gradient = torch.cat([part.flatten() for part in slope])
 
     def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ REPAIRS = (
     ),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
     (re.compile(r'<script defer src="[^"]*/scripts/fontawesome\.js[^"]*"></script>'), ""),
-    (re.compile(rf"({SEARCH}\s*){{3}}(?=</head>)"), ""),  # the search page has it in its body
+    (re.compile(rf"(?<!\s)(\s*{SEARCH}){{3}}(?=\s*</head>)"), ""),  # search.html has it in its body
 )
 
 
