@@ -40,7 +40,7 @@ def smoke_runs(
         runs = run_experiment(short, data_folder=data_folder, progress=False)
         tasks = {spec: spec.load(data_folder=data_folder) for spec in short.tasks}
         for i, (spec, seed) in enumerate(short.members):
-            if profile == "smoke-zeros":
+            if profile == "smoke-zeros" and not runs[i].failure:
                 runs[i] = _zeroed(runs[i], tasks[spec])
             elif profile == "smoke-diverged" and seed == lowest:
                 runs[i] = failed(runs[i], f"made to fail (seed {seed})")
