@@ -18,8 +18,8 @@ from cbnlib.spectra import activation_spectra, weight_spectra
 from cbnlib.tasks import Task
 from cbnlib.training import evaluate
 
-STEPS = 20
-"""Steps of a run."""
+STEPS, SNAPSHOTS, DATA = 20, 4, 64
+"""Of a run: steps, spectra over training, and samples of a task that makes its own."""
 
 
 def smoke_runs(
@@ -36,17 +36,30 @@ def smoke_runs(
     lowest = min((seed for e in experiments for seed in e.seeds), default=0)
     results = []
     for experiment in experiments:
-        steps = min(STEPS, experiment.training.steps)
-        short = replace(experiment, training=replace(experiment.training, steps=steps))
+        short = _shortened(experiment)
         runs = run_experiment(short, data_folder=data_folder, progress=False)
         tasks = {spec: spec.load(data_folder=data_folder) for spec in short.tasks}
         for i, (spec, seed) in enumerate(short.members):
-            if profile == "smoke-zeros":
+            if profile == "smoke-zeros" and not runs[i].failure:
                 runs[i] = _zeroed(runs[i], tasks[spec])
             elif profile == "smoke-diverged" and seed == lowest:
                 runs[i] = failed(runs[i], f"made to fail (seed {seed})")
         results.append(runs)
     return results
+
+
+def _shortened(experiment: Experiment) -> Experiment:
+    """The experiment with fewer steps, fewer looks at them, and less data where a task says how."""
+    training = experiment.training
+    steps, snapshots = min(STEPS, training.steps), min(SNAPSHOTS, training.snapshots)
+    tasks = [
+        replace(task, options={**task.options, "samples": min(DATA, count)})
+        if isinstance(count := task.options.get("samples"), int)
+        else task
+        for task in experiment.tasks
+    ]
+    training = replace(training, steps=steps, snapshots=snapshots)
+    return replace(experiment, tasks=tuple(tasks), training=training)
 
 
 @torch.no_grad()

@@ -361,7 +361,7 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
     rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
-    if not updated.isfinite().all():  # underflow, as in `_values`
+    if not updated.is_meta and not updated.isfinite().all():  # underflow, as in `_values`
         check_finite("activations", activations)
         updated = torch.linalg.qr(_without_dust(rows), mode="r").R
     return updated

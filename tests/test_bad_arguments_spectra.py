@@ -354,7 +354,7 @@ THEORY: list[Row] = [
     (lambda: weight_bottleneck(M, ONES, 1).radius(2), ValueError, "p must be <= 1, got 2"),
     (lambda: weight_bottleneck(M, ONES, 1).separates(0), ValueError, "p must be finite and > 0"),
     (lambda: compressions(M, X, 99), ValueError, "k must be an integer in 1.."),
-    (lambda: off_mode_energy(M, X, 0), ValueError, "layer 1: k must be an integer in 1..8"),
+    (lambda: off_mode_energy(M, X, -1), ValueError, "layer 1: k must be an integer in 0..8"),
     (lambda: off_mode_energy(M, X, 2.5), ValueError, "non-zero singular values), got 2.5"),  # type: ignore[arg-type]
     (
         lambda: off_mode_energy(M, X, [1, 1]),

@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
     (damaged / "arrays.npz").write_bytes(data)
     with pytest.raises(RecordError, match=r"arrays\.npz: not the bytes"):
         read_checkpoint(damaged, experiment().digest())
-    (tmp_path / ".checkpoint-11.0.tmp").mkdir()
+    (tmp_path / ".checkpoint-11.0123456789abcdef.tmp").mkdir()
     (resumed,) = run_experiment(experiment(), folder=tmp_path, progress=False)
     assert_same_bits(resumed, run_experiment(experiment(), progress=False)[0])
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]

@@ -806,7 +806,7 @@ FORGED: list[tuple[Any, str]] = [
     (put("tasks", 0, "samples", value=0), "0 samples"),
     (put("tasks", 0, "samples", value=True), r"tasks\[0\]\.samples must be int, got bool"),
     (put(*NETWORK, "fit", value=None), r"networks\[0\]\.fit must be float, got NoneType"),
-    (put(*NETWORK, "failure", value="it failed"), r"networks\[0\] must have the keys"),
+    (put(*NETWORK, "failure", value="it failed"), r"networks\[0\]\.fit must be NoneType"),
     (put("provenance", "environment", "processor", value='<img src=x onerror="alert(1)">'),
      "is no plain text"),
     (put("provenance", "environment", "&lt;", value=""), "is no plain text"),

@@ -1,5 +1,6 @@
 r"""The bottleneck in the activations (S5), and the tangent kernel that bounds their size."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,10 +48,10 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
     Args:
         model: The network; $\alpha_{\ell-1}$ is the input of layer $\ell$, resampled or pooled.
         x: Signals, shape `[B, c_in, *grid]`.
-        k: How many directions, one number or one per layer.
+        k: How many directions, one number or one per layer; 0 keeps none, and all is outside.
 
     Raises:
-        ValueError: If `k` is no integer from 1 to the layer's number of non-zero singular values;
+        ValueError: If `k` is no integer from 0 to the layer's number of non-zero singular values;
             cuts a conjugate pair; or $\sigma_k-\sigma_{k+1}\le\sqrt\epsilon\,\sigma_1$ with
             $\epsilon$ that of the dtype, so that the projector is not determined. The message
             names the layer (from 1) and the values.
@@ -85,11 +86,13 @@ def _cut(number: int, layer: Layer, k: int) -> tuple[float, float]:
     r"""$\sigma_{k+1}$ of a layer, and a threshold half-way to $\sigma_k$."""
     sigma = operator_values(layer)
     nonzero = int(rank(sigma))
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= nonzero:
-        allowed = f"an integer in 1..{nonzero}" if nonzero else "left open, there is none"
+    if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= nonzero:
         raise ValueError(
-            f"layer {number}: k must be {allowed} (its non-zero singular values), got {k!r}"
+            f"layer {number}: k must be an integer in 0..{nonzero} (its non-zero singular values), "
+            f"got {k!r}"
         )
+    if k == 0:
+        return float(sigma[0]), math.inf
     last, after = float(sigma[k - 1]), float(sigma[k]) if k < len(sigma) else 0.0
     if last - after <= torch.finfo(sigma.dtype).eps ** 0.5 * float(sigma[0]):
         raise ValueError(

@@ -66,7 +66,7 @@ def _check_supports(supports: Sequence[Support], grid: tuple[int, ...]) -> list[
 
 def _vector(omega: int | Sequence[int], grid: tuple[int, ...]) -> Vector:
     """The frequency mod n, with entries in (-n/2, n/2]."""
-    entries = tuple(omega) if isinstance(omega, Sequence) else (omega,)
+    entries = tuple(omega) if isinstance(omega, Iterable) else (omega,)
     if len(entries) != len(grid):
         raise ValueError(f"a frequency on grid {grid} has {len(grid)} axes, got {entries}")
     reduced = (operator.index(k) % n for k, n in zip(entries, grid, strict=True))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from cbnlib.checks import check_finite
+from cbnlib.frequencies import frequencies
 from cbnlib.model import CNN
 from cbnlib.spectra import Spectrum, spectrum_of_blocks
 from cbnlib.theory.lower_bounds import rank
@@ -117,7 +118,7 @@ def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
         mask = (mean > 0) if config.nonlinearity == "relu" else torch.ones_like(mean)
         masked = mask.to(blocks.dtype)[:, None, None] * blocks
         blocks = torch.einsum("oif,ijf->ojf", conv.blocks().flatten(2), masked)
-    return spectrum_of_blocks(blocks, first.grid)
+    return spectrum_of_blocks(blocks.unflatten(-1, frequencies(first.grid).half_grid), first.grid)
 
 
 def tangent_jacobian(J: Tensor, tangent: Tensor) -> Tensor:

@@ -194,7 +194,8 @@ def _largest_eigenvalue(
     start = np.random.default_rng(0).standard_normal(size)
     if not product(start).any():  # the matrix is 0, as without a ridge at weights that are all 0
         return 0.0
-    (value,) = eigsh(matrix, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False)
+    how = {"which": "LA", "ncv": min(12, size), "tol": tolerance, "return_eigenvectors": False}
+    (value,) = eigsh(matrix, k=1, v0=start, **how)  # ncv: a dozen products mostly suffice
     return float(value)
 
 

@@ -58,11 +58,15 @@ def targets(package: str = PACKAGE) -> Mapping[str, str]:
     """What a docstring may call the public things of a package, and their full names.
 
     A short name that two modules define is left out: nobody knows which one is meant. Where a
-    module and something else have the same one (`frequencies`), it is not the module's.
+    module and something else have the same one (`frequencies`), it is not the module's; where a
+    class's attribute and a function do (`weight_spectra`), it is the function's.
     """
     modules = public_modules(package)
-    members = _by_short_name(full for module in modules for full in _full_names(module))
-    return _by_short_name(module.__name__ for module in modules) | members
+    names = [(module.__name__, full) for module in modules for full in _full_names(module)]
+    direct = {full for module, full in names if full.count(".") == module.count(".") + 1}
+    attributes = _by_short_name(full for _, full in names if full not in direct)
+    modules_by_name = _by_short_name(module.__name__ for module in modules)
+    return modules_by_name | attributes | _by_short_name(direct)
 
 
 def _by_short_name(names: Iterable[str]) -> dict[str, str]:
