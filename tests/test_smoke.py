@@ -26,7 +26,6 @@ def failures(tmp_path_factory):
     return failures_of(tmp_path_factory.mktemp("smoke"))
 
 
-@pytest.mark.skip(reason="the notebooks are being adapted")
 @pytest.mark.parametrize("profile", SMOKE)
 def test_every_notebook_runs_whatever_training_gives(failures, profile):
     told = [
