@@ -60,8 +60,7 @@ def plot_spectra(
 
     Args:
         ax: Where to draw.
-        spectra: One spectrum per layer, first layer first. Without any, or if they are all NaN (a
-            run that failed), `say_missing` tells it.
+        spectra: One spectrum per layer, first layer first; none (the run failed) is written there.
         quantity: What the values are, for the vertical axis.
         largest_degree: Degree at which colours and markers end; higher ones look like it.
             None for the largest degree there is, at most 7.
@@ -69,7 +68,7 @@ def plot_spectra(
     Returns:
         The axes.
     """
-    if all(bool(s.values.isnan().all()) for s in spectra):
+    if not spectra:
         return say_missing(ax)
     top = max(int(s.degree.max()) for s in spectra)
     largest = min(top, len(DEGREE_MARKERS) - 1) if largest_degree is None else largest_degree

@@ -54,6 +54,11 @@ def test_high_degrees_share_the_last_marker(ax: plt.Axes) -> None:
     assert len(points(ax)) == modes
 
 
+def test_no_spectra_are_told(ax: plt.Axes) -> None:
+    plot_spectra(ax, [])
+    assert [text.get_text() for text in ax.texts] == ["no network to draw"]
+
+
 def test_degrees_differ_in_grey_and_without_colour() -> None:
     luminance = [np.dot(to_rgb(degree_color(d, 7)), (0.2126, 0.7152, 0.0722)) for d in range(8)]
     assert (np.diff(luminance) > 0.04).all()
