@@ -14,7 +14,7 @@ NO_RECORDS = (
 def records_root() -> Path | None:
     """The root of the repository, which has `pyproject.toml` and `records/`.
 
-    The current folder comes first, then the folders above it, then the folder that `cbnlib` itself
+    The current folder comes first, then the folders above it, then the folder that cbnlib itself
     was imported from: the repository again, if the library was installed with `pip install -e`.
 
     Returns:
