@@ -3,8 +3,8 @@
     python tests/smoke_runner.py FOLDER [NOTEBOOK ...]
 
 For each notebook that fails, `FOLDER/<profile>-<notebook>` says in which cell, and how. A fork has
-the packages imported already: with a kernel of its own, as in `make book`, each of the runs would
-spend some eight seconds of processor time on starting, two thirds of all.
+the packages imported already; with a kernel of its own, as in `make book`, each run would import
+them again.
 """
 
 import os
