@@ -1,9 +1,8 @@
 """Sphinx extension for the page on the stability of the verdicts (`tools.stability`).
 
-* `{stability}` counts: `builds`, `complete` ones, `seeds`, `roundings`; `predictions`, those whose
-  verdict is the `same` in all builds, in `most` of them (at least 4 of 5), and in fewer (`rest`).
-* `{stability-table}` has a row for each prediction whose verdict is not the same in all builds, or
-  with the argument `builds` a row for each build, or with `all` a row for every prediction.
+`{stability-table}` has a row for each prediction whose verdict is not the same in all builds; with
+the argument `builds` it has a row for each build. With `counts` it is a list of how many builds
+there are, and how many predictions have one verdict in all or most of them.
 """
 
 from collections import Counter
@@ -15,7 +14,6 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.util.docutils import SphinxRole
 
 from tools.executed import FOLDER
 from tools.project import Project
@@ -24,6 +22,11 @@ from tools.sphinx_ext.markdown_table import MarkdownTable, plain
 from tools.stability import Key, records, share, verdicts
 
 MOST = 0.8
+COUNTED = """\
+* {builds} builds: {seeds} seeds, {roundings} ways of rounding. {complete} builds are complete.
+* {predictions} predictions and checks. {same} have the same verdict in all builds.
+* {most} more have the same verdict in at least 4 of 5 builds.
+* {rest} have no such majority. Do not rely on the verdict of one build for them."""
 
 
 def kept(env: BuildEnvironment) -> list[dict[str, Any]]:
@@ -35,7 +38,7 @@ def kept(env: BuildEnvironment) -> list[dict[str, Any]]:
 
 
 def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
-    """What the role `{stability}` counts."""
+    """How many builds and predictions there are, by kind."""
     shares = [share(found) for found in verdicts(builds).values()]
     same = sum(each == 1 for each in shares)
     most = sum(MOST <= each < 1 for each in shares)
@@ -51,18 +54,6 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-class Stability(SphinxRole):
-    """`{stability}`: a count over the builds."""
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Count; another word than those of `counts` is a warning."""
-        found = counts(kept(self.env))
-        if self.text not in found:
-            told = f"no count {self.text!r}; there are: {', '.join(found)}"
-            return [], [self.inliner.reporter.warning(told)]
-        return [nodes.Text(str(found[self.text]))], []
-
-
 class StabilityTable(MarkdownTable):
     """`{stability-table}`: verdicts over the builds."""
 
@@ -74,12 +65,14 @@ class StabilityTable(MarkdownTable):
         if not builds:
             return self.parsed(["*No build of the matrix is kept.*"])
         what = self.arguments[0] if self.arguments else "changing"
+        if what == "counts":
+            return self.parsed(COUNTED.format(**counts(builds)).splitlines())
         if what == "builds":
             return self._of_builds(builds)
         found = verdicts(builds)
         rows: list[list[str]] = []
         for stem, keys in groupby(sorted(found), key=lambda key: key[0]):
-            of_chapter = [key for key in keys if what == "all" or share(found[key]) < 1]
+            of_chapter = [key for key in keys if share(found[key]) < 1]
             if of_chapter:
                 rows.append([f"{{doc}}`/{FOLDER}/{stem}`", *[""] * len(MARKS)])
             rows += [self._row(key, found[key]) for key in of_chapter]
@@ -115,6 +108,5 @@ def _claims(build: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.add_role("stability", Stability())
     app.add_directive("stability-table", StabilityTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
