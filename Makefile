@@ -55,7 +55,7 @@ $(STAMP): constraints.txt pyproject.toml
 			+ sys.version.split()[0] + "; choose another: make PYTHON=python3.12 ...")' && \
 		{ $(PYTHON) -m venv --clear $(VENV) || { echo "The environment could not be made." \
 			"On Debian and Ubuntu, install the package python3-venv, then run make again."; exit 2; }; }; }
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[build,dev]'
 	@touch $@
 
 book: $(STAMP) mnist-folder
@@ -76,6 +76,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m tools.pair --check
 	$(BIN)/python -m tools.problems --check

@@ -27,7 +27,7 @@ from benchmarks.contenders import (
     numpy_spectra,
     spectra_error,
 )
-from cbnlib.records.contents import environment
+from cbnlib.runs.provenance import environment
 
 RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "benchmark.json"
 LARGE, SMALL = StepCase(28, 32, 8), StepCase(14, 16, 8)

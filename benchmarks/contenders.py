@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib import CNN, CNNConfig
-from cbnlib.engine import Engine
-from cbnlib.spectra import filter_spectrum
-from cbnlib.training import fit_function
+from cbnlib.spectra.convolutions import filter_spectrum
+from cbnlib.training.engine import Engine
+from cbnlib.training.train import fit_function
 
 Step = Callable[[], object]
 RATE = 1e-6

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.contenders import StepCase
 from benchmarks.measure import median_seconds
-from cbnlib.frequencies import frequencies
+from cbnlib.network.frequencies import frequencies
 
 BYTES = 4
 """Of a float32."""

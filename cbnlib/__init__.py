@@ -1,41 +1,56 @@
 """Convolution bottlenecks: the network, its spectra and the experiments of the companion book.
 
-The modules, in reading order:
+The rooms, each named after what it answers; a room imports only from those above it here:
 
-* `frequencies`: the frequencies of a cyclic grid and how to count them.
-* `layers`, `resampling`, `model`: circular convolutions, coarser grids, and the network.
-* `tasks`: the data sets.
-* `train_config`, `loop`, `training`: minimising the loss with its ridge.
-* `real_dft`, `engine`: the same training step, computed fast.
-* `experiments`, `runs`, `ensembles`: what defines a run; networks trained on tasks, with what they
-  cost; many small ones at once.
-* `records`, `sweeps`: finished runs on disk, checkpoints of unfinished ones; runs on many cores.
-* `spectra`, `torch_convs`: singular values per frequency, of our layers and of PyTorch's.
-* `bottleneck`: which layers keep which few modes, by one rule.
-* `phases`: angles stored in coefficients: reading, swapping and decoding them.
-* `variation`: kept singular directions as dials, to see what each encodes.
-* `formation`: how the structure forms during training.
-* `surgery`: trained networks with frequencies removed or kept.
-* `compression`: trained networks with their middle on another grid, and what layers cost.
-* `theory`: the statements S1 to S5 as functions, costs, bounds and networks that attain them.
-* `plots`, `slideshow`: the figures, and a slider through many of them.
-* `claims`: predictions with their tolerance, and the verdicts that follow.
-* `notebook`: what the notebooks need around an experiment.
-* `checks`: errors for bad input.
+* `network`: what is trained. Frequencies, circular convolutions, the network.
+* `spectra`: what is read off. Singular values per frequency, the bottleneck.
+* `training`: how it is trained.
+* `theory`: what is proved. The statements S1 to S5 as functions.
+* `interventions`: what one does to a trained network.
+* `tasks`: on which data.
+* `runs`: what is kept. Experiments, runs, records, sweeps.
+* `book`: the book's furniture. Figures, claims, notebooks.
+
+The names below are loaded when they are first used. `network`, `spectra`, `training`, `theory` and
+`interventions` need PyTorch and NumPy alone; each other room has an extra.
 """
 
-from cbnlib.experiments import Experiment, TaskSpec, single
-from cbnlib.frequencies import Frequencies, frequencies
-from cbnlib.layers import CircularConv
-from cbnlib.loop import History, TrainingDivergedError
-from cbnlib.model import CNN, CNNConfig
-from cbnlib.runs import Run, obtain, run_experiment, run_task
-from cbnlib.spectra import Spectrum, activation_spectra, layer_spectrum, weight_spectra
-from cbnlib.torch_convs import conv_spectrum
-from cbnlib.train_config import TrainConfig
-from cbnlib.training import evaluate, train
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from cbnlib._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from cbnlib.network.frequencies import Frequencies, frequencies
+    from cbnlib.network.layers import CircularConv
+    from cbnlib.network.model import CNN, CNNConfig
+    from cbnlib.runs.experiment import Experiment, TaskSpec, single
+    from cbnlib.runs.obtain import obtain, run_experiment, run_task
+    from cbnlib.runs.run import Run
+    from cbnlib.spectra.activations import activation_spectra
+    from cbnlib.spectra.convolutions import layer_spectrum, weight_spectra
+    from cbnlib.spectra.modules import conv_spectrum
+    from cbnlib.spectra.spectrum import Spectrum
+    from cbnlib.training.config import TrainConfig
+    from cbnlib.training.loop import History, TrainingDivergedError
+    from cbnlib.training.train import evaluate, train
+
+_HOMES = {
+    "network.frequencies": ("Frequencies", "frequencies"),
+    "network.layers": ("CircularConv",),
+    "network.model": ("CNN", "CNNConfig"),
+    "runs.experiment": ("Experiment", "TaskSpec", "single"),
+    "runs.obtain": ("obtain", "run_experiment", "run_task"),
+    "runs.run": ("Run",),
+    "spectra.activations": ("activation_spectra",),
+    "spectra.convolutions": ("layer_spectrum", "weight_spectra"),
+    "spectra.modules": ("conv_spectrum",),
+    "spectra.spectrum": ("Spectrum",),
+    "training.config": ("TrainConfig",),
+    "training.loop": ("History", "TrainingDivergedError"),
+    "training.train": ("evaluate", "train"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CNN",
@@ -61,3 +76,17 @@ __all__ = [
     "train",
     "weight_spectra",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'cbnlib' has no attribute {name!r}")
+    value: object = getattr(import_module(f"cbnlib.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

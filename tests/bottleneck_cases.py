@@ -9,8 +9,8 @@ from oracles import dense_matrix, dense_matrix_of, rng
 from torch import Tensor
 
 from cbnlib import CNN, TrainConfig, train
-from cbnlib.layers import CircularConv
-from cbnlib.model import CoarseStage
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CoarseStage
 
 torch.set_num_threads(1)  # the layers are tiny: threads only get in each other's way
 

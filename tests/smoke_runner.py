@@ -26,10 +26,11 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-import cbnlib.plots  # noqa: F401
+import cbnlib.book.plots  # noqa: F401
+from cbnlib.book.profiles import PROFILES
 from tools.execute import SMOKE_CELL_SECONDS
 from tools.notebook import parameters_cells, read_source
-from tools.project import PROFILES, Project
+from tools.project import Project
 
 WORKERS = 2
 SMOKE = [profile for profile in PROFILES if profile.startswith("smoke")]

@@ -16,7 +16,7 @@ from model_cases import random_network
 from torch import Tensor
 
 from cbnlib import CNN
-from cbnlib.layers import CircularConv
+from cbnlib.network.layers import CircularConv
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.weight_bottleneck import layers_of, operator_values
 

@@ -24,13 +24,13 @@ def api():
     del sys.modules["api"]
 
 
-LINKS = {"CNN": "cbnlib.model.CNN"}
+LINKS = {"CNN": "cbnlib.network.model.CNN"}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a $x_1$ and `CNN`.", "a :math:`x_1` and :py:obj:`CNN <cbnlib.model.CNN>`."),
+        ("a $x_1$ and `CNN`.", "a :math:`x_1` and :py:obj:`CNN <cbnlib.network.model.CNN>`."),
         ("`other.name`", "``other.name``"),
         ("``$ready$`` and :math:`x`", "``$ready$`` and :math:`x`"),
         ("$a\n  +b$", ":math:`a +b`"),

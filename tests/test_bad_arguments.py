@@ -14,13 +14,13 @@ import torch
 from matplotlib.figure import Figure
 
 from cbnlib import CNN, CircularConv, CNNConfig, TrainConfig, evaluate, frequencies, train
-from cbnlib.ensembles import train_ensemble
-from cbnlib.loop import Batches
-from cbnlib.model import CoarseStage
-from cbnlib.real_dft import RealDFT, blocks_to_coordinates, coordinates_to_blocks
-from cbnlib.resampling import Resample, crop_noise
-from cbnlib.slideshow import slideshow
-from cbnlib.training import fit_function
+from cbnlib.book.slideshow import slideshow
+from cbnlib.network.model import CoarseStage
+from cbnlib.network.real_dft import RealDFT, blocks_to_coordinates, coordinates_to_blocks
+from cbnlib.network.resampling import Resample, crop_noise
+from cbnlib.training.ensemble import train_ensemble
+from cbnlib.training.loop import Batches
+from cbnlib.training.train import fit_function
 
 Row = tuple[Callable[..., object], type[Exception], str]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, obtain, run_experiment, run_task
-from cbnlib.experiments import single
-from cbnlib.explorer import explore, explorer_data
-from cbnlib.explorer_page import Explorer
-from cbnlib.sweeps import grid_of, sweep
+from cbnlib.book.explorer import explore, explorer_data
+from cbnlib.book.explorer_page import Explorer
+from cbnlib.runs.experiment import single
+from cbnlib.runs.sweep import grid_of, sweep
 from cbnlib.tasks import bump, digits, filtered_noise, load_task, low_pass, mnist, reshaped_bump
 
 NETWORK, TRAINING = CNNConfig(8, 2, 2), TrainConfig(0.01, 0.01, 1)

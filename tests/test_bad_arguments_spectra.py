@@ -13,37 +13,37 @@ import torch
 from torch import nn
 
 from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig, layer_spectrum, weight_spectra
-from cbnlib.bottleneck import KeptMode, kept_modes, measure_bottleneck
-from cbnlib.compression import compress, factored_multiplications, multiplications, refine
-from cbnlib.formation import (
-    decay_rates,
-    falls_below,
-    kept_rows,
-    overlap,
-    plot_heat_map,
-    ridge_decay,
-    unwanted_share,
+from cbnlib.book.plots import plot_heat_map
+from cbnlib.interventions.coordinates import (
+    Coordinate,
+    coefficients,
+    coherence,
+    kept_coordinates,
+    swap_modes,
+    with_coordinate,
 )
-from cbnlib.model import CoarseStage
-from cbnlib.phases import Coordinate, coefficients, coherence, decode, swap_modes
-from cbnlib.spectra import (
-    activation_spectra,
-    filter_spectrum,
-    middle_half,
-    spectrum_of_blocks,
-    weight_spectra_over_time,
-)
-from cbnlib.surgery import (
+from cbnlib.interventions.regrid import compress, factored_multiplications, multiplications, refine
+from cbnlib.interventions.surgery import (
     keep_modes,
     layer_at,
     mode_mask,
-    output_from,
     random_mask,
     remove_modes,
     second_directions,
     unread_share,
     with_directions,
 )
+from cbnlib.network.model import CoarseStage
+from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.bottleneck import KeptMode, kept_modes, measure_bottleneck
+from cbnlib.spectra.convolutions import (
+    filter_spectrum,
+    spectrum_of_blocks,
+    weight_spectra_over_time,
+)
+from cbnlib.spectra.modules import conv_spectrum, module_spectra
+from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
+from cbnlib.spectra.spectrum import middle_half
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
@@ -62,8 +62,7 @@ from cbnlib.theory.weight_bottleneck import (
     operator_values,
     weight_bottleneck,
 )
-from cbnlib.torch_convs import conv_spectrum, module_spectra
-from cbnlib.variation import kept_coordinates, with_coordinate
+from cbnlib.training.schedule import ridge_decay
 
 Row = tuple[Callable[..., object], type[Exception], str]
 
@@ -199,8 +198,8 @@ USES: list[Row] = [
     (lambda: with_directions(M, {1: S.values > 0}), ValueError, "shape (5, 2) for values (5, 1)"),
     (lambda: keep_modes(M, [0], [MODE]), ValueError, "layer must be an integer >= 1, got 0"),
     (lambda: remove_modes(WINDOW, [2], [MODE]), ValueError, "and window (3,)"),
-    (lambda: output_from(M, 3, X), ValueError, "lead from layer 3 to the output"),
-    (lambda: output_from(POOLING, 1, X), ValueError, "lead from layer 1 to the output"),
+    (lambda: M.forward_from(4, X), ValueError, "layer must be <= 3, got 4"),
+    (lambda: POOLING.forward_from(3, X), ValueError, "layer must be <= 2, got 3"),
     (lambda: unread_share(M.convs[0], [KeptMode((9,), 2, 1)], X), ValueError, "no mode (9,)"),
     (lambda: layer_at(M, 9), ValueError, "layer must be <= 3, got 9"),
     (lambda: compress(M, (1, 2), 9), ValueError, "coarse grid (9,) must not exceed the grid (8,)"),
@@ -229,8 +228,7 @@ USES: list[Row] = [
     ),
     (lambda: swap_modes(X, X[:2], [[1]]), ValueError, "shapes differ: (3, 1, 8) and (2, 1, 8)"),
     (lambda: swap_modes(X, X, [[9]]), ValueError, "frequency (9,) does not fit the grid (8,)"),
-    (lambda: decode(M, X, 9), ValueError, "no layer 9 of 3 in an equivariant network"),
-    (lambda: decode(POOLING, X, 1), ValueError, "no layer 1 of 2 in an equivariant network"),
+    (lambda: M.forward_from(0, X), ValueError, "layer must be an integer >= 1, got 0"),
     (lambda: kept_coordinates(M.convs[0], NAN), ValueError, "threshold must be finite and >= 0"),
     (
         lambda: with_coordinate(X, along(1), ONES),

@@ -22,8 +22,8 @@ from benchmarks.contenders import (
 from benchmarks.floor import count, floor_seconds
 from benchmarks.measure import side_by_side
 from cbnlib import CNN
-from cbnlib.engine import Engine
-from cbnlib.training import fit_function
+from cbnlib.training.engine import Engine
+from cbnlib.training.train import fit_function
 
 CASE = StepCase(n=6, width=3, depth=3, batch=4)
 

@@ -11,7 +11,7 @@ from oracles import rng
 from torch import Tensor
 
 from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig, frequencies, run_task, weight_spectra
-from cbnlib.bottleneck import Bottleneck, KeptMode, kept_modes, measure_bottleneck
+from cbnlib.spectra.bottleneck import Bottleneck, KeptMode, kept_modes, measure_bottleneck
 from cbnlib.tasks import bump
 
 PLANTED_GRIDS = [(8,), (9,), (12,), (15,), (16,), (4, 4), (3, 5), (5, 4), (6, 6), (7, 7), (8, 8)]

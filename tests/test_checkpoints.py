@@ -22,21 +22,16 @@ import torch
 from tqdm import tqdm
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.experiments import Experiment, TaskSpec, single
-from cbnlib.loop import TrainingLoop
-from cbnlib.records.checkpoint import Checkpointer, read_checkpoint
-from cbnlib.records.contents import Run
-from cbnlib.records.record import load_record
-from cbnlib.records.sealed import ForeignRecordError, RecordError
-from cbnlib.records.snapshots import (
-    SAMPLES,
-    SpectraRecorder,
-    mode_amplitudes,
-    snapshot_steps,
-)
-from cbnlib.runs import RECORD, run_experiment
-from cbnlib.spectra import activation_spectra
+from cbnlib.runs.checkpoint import Checkpointer, read_checkpoint
+from cbnlib.runs.experiment import Experiment, TaskSpec, single
+from cbnlib.runs.obtain import RECORD, run_experiment
+from cbnlib.runs.record import load_record
+from cbnlib.runs.run import Run
+from cbnlib.runs.sealed import ForeignRecordError, RecordError
+from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
+from cbnlib.spectra.snapshots import SAMPLES, SpectraRecorder, snapshot_steps
 from cbnlib.tasks import bump
+from cbnlib.training.loop import TrainingLoop
 
 KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
 STEPS = 14
@@ -161,10 +156,10 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
 
 def test_a_checkpoint_from_before_activations_were_kept() -> None:
     model = CNN(NETWORK, seed=3)
-    recorder, older = (SpectraRecorder({0}, TASK.x) for _ in range(2))
-    recorder.observe(0, model)
+    recorder, older = (SpectraRecorder(model, {0}, TASK.x) for _ in range(2))
+    recorder.observe(0)
     weights = {k: v for k, v in recorder.tensors().items() if "activations" not in k}
-    older.restore([0], weights, model)
+    older.restore([0], weights)
     (shot,) = older.taken
     assert torch.equal(shot.layers[1].values, recorder.taken[0].layers[1].values)
     assert shot.activations == []
@@ -172,9 +167,16 @@ def test_a_checkpoint_from_before_activations_were_kept() -> None:
 
 def test_snapshots_leave_a_run_alone() -> None:
     observed, plain = CNN(NETWORK, seed=3), CNN(NETWORK, seed=3)
-    recorder = SpectraRecorder(range(STEPS + 1), TASK.x)
+    recorder = SpectraRecorder(observed, range(STEPS + 1), TASK.x)
     config = experiment().training
-    train(observed, TASK.x, TASK.y, config, observe=recorder.observe, progress=False)
+    train(
+        observed,
+        TASK.x,
+        TASK.y,
+        config,
+        observe=lambda step, _: recorder.observe(step),
+        progress=False,
+    )
     train(plain, TASK.x, TASK.y, config, progress=False)
     assert len(recorder.taken) == STEPS + 1
     for a, b in zip(observed.parameters(), plain.parameters(), strict=True):
@@ -198,8 +200,8 @@ def test_amplitudes_are_the_roots_of_summed_squares(grid: Any) -> None:
 def test_only_the_first_samples_are_sent_through_the_network() -> None:
     model = CNN(NETWORK, seed=0)
     x = torch.randn(SAMPLES + 9, 1, 8, generator=torch.Generator().manual_seed(0))
-    recorder = SpectraRecorder({0}, x)
-    recorder.observe(0, model)
+    recorder = SpectraRecorder(model, {0}, x)
+    recorder.observe(0)
     expected = mode_amplitudes(model, x[:SAMPLES])
     assert torch.equal(recorder.taken[0].activations[1].values, expected[1].values)
 
@@ -219,7 +221,8 @@ def test_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
-    recorder = SpectraRecorder(snapshot_steps(STEPS), TASK.x)
+    model = CNN(NETWORK, seed=3)
+    recorder = SpectraRecorder(model, snapshot_steps(STEPS), TASK.x)
     checkpoint = Checkpointer(tmp_path, "d", seconds=1e9, snapshots=recorder)
     states = []
 
@@ -229,7 +232,6 @@ def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
             checkpoint.save(loop)
 
     checkpoint.after_step = keep  # type: ignore[method-assign]
-    model = CNN(NETWORK, seed=3)
     config = experiment(records=7).training
     train(
         model,
@@ -237,7 +239,7 @@ def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
         TASK.y,
         config,
         checkpoint=checkpoint,
-        observe=recorder.observe,
+        observe=lambda step, _: recorder.observe(step),
         progress=False,
     )
     state, extra = read_checkpoint(tmp_path / "checkpoint-7", "d")

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from cbnlib import claims
-from cbnlib.claims import KEY, Claim, claim
+from cbnlib.book import claims
+from cbnlib.book.claims import KEY, Claim, claim
 
 TEXTS = {"prediction": "Few are kept.", "quantity": "real dimensions", "figure": "fig-kept"}
 

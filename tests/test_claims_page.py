@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from cbnlib.claims import Claim
+from cbnlib.book.claims import Claim
 from tools.browser.chromium import open_browser, visit
 from tools.pages import Page
 from tools.project import ROOT

@@ -8,11 +8,11 @@ from model_cases import random_network
 from oracles import rng
 
 from cbnlib import layer_spectrum
-from cbnlib.bottleneck import KeptMode, kept_modes
-from cbnlib.compression import compress, factored_multiplications, multiplications, refine
-from cbnlib.model import CoarseStage
-from cbnlib.resampling import Resample
-from cbnlib.surgery import keep_modes
+from cbnlib.interventions.regrid import compress, factored_multiplications, multiplications, refine
+from cbnlib.interventions.surgery import keep_modes
+from cbnlib.network.model import CoarseStage
+from cbnlib.network.resampling import Resample
+from cbnlib.spectra.bottleneck import KeptMode, kept_modes
 
 PARAMETRIZATIONS = ["pixel", "spectral"]
 

@@ -10,32 +10,43 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import cbnlib.phases
-import cbnlib.spectra
+import cbnlib.interventions.coordinates
+import cbnlib.spectra._svd
+import cbnlib.spectra.activations
+import cbnlib.spectra.convolutions
+import cbnlib.spectra.modules
+import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
-import cbnlib.torch_convs
 from cbnlib import CNN, CNNConfig
-from cbnlib.phases import Coordinate, coefficients, swap_modes
-from cbnlib.spectra import Spectrum, activation_spectra, filter_spectrum, layer_spectra
+from cbnlib.interventions.coordinates import Coordinate, coefficients, swap_modes
+from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
+from cbnlib.spectra.modules import conv_spectrum, module_spectra
+from cbnlib.spectra.spectrum import Spectrum
 from cbnlib.theory.activation_bottleneck import ntk_trace
 from cbnlib.theory.jacobian import constant_input_spectrum, jacobian
-from cbnlib.torch_convs import conv_spectrum, module_spectra
 
 DEVICE = torch.device("meta")
+SPECTRA = (
+    cbnlib.spectra._svd,
+    cbnlib.spectra.activations,
+    cbnlib.spectra.convolutions,
+    cbnlib.spectra.spectrum,
+)
 THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
 
 
 @pytest.fixture(autouse=True)
 def no_look_at_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cbnlib.spectra, *THEORY):
+    for module in (*SPECTRA, *THEORY):
         monkeypatch.setattr(module, "check_finite", lambda _, values: values)
-    for module in (cbnlib.spectra, cbnlib.torch_convs):
+    for module in (cbnlib.spectra.convolutions, cbnlib.spectra.modules):
         monkeypatch.setattr(module, "check_weight", lambda _, w, dtype: dtype or w.dtype)
     for module in THEORY:
         monkeypatch.setattr(module, "check_no_kink", lambda *_: None)
-    monkeypatch.setattr(cbnlib.spectra, "_values", torch.linalg.svdvals)
-    monkeypatch.setattr(cbnlib.phases, "singular_vectors", _singular_vectors)
+    monkeypatch.setattr(cbnlib.spectra._svd, "_values", torch.linalg.svdvals)
+    monkeypatch.setattr(cbnlib.interventions.coordinates, "singular_vectors", _singular_vectors)
 
 
 def _singular_vectors(matrices: Tensor) -> Any:

@@ -9,11 +9,11 @@ from oracles import rng
 from torch import nn
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.engine import Engine
-from cbnlib.layers import CircularConv
-from cbnlib.model import CoarseStage
-from cbnlib.real_dft import FOLDED_FROM
-from cbnlib.training import fit_function
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CoarseStage
+from cbnlib.network.real_dft import FOLDED_FROM
+from cbnlib.training.engine import Engine
+from cbnlib.training.train import fit_function
 
 BATCH = 5
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from model_cases import random_network
 from oracles import rng
 
 from cbnlib import TrainConfig, TrainingDivergedError, train
-from cbnlib.ensembles import train_ensemble
+from cbnlib.training.ensemble import train_ensemble
 
 X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng())
 Y = torch.randn(3, 10, 1, 6, dtype=torch.float64, generator=rng(1))

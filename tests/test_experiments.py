@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-import cbnlib.experiments
+import cbnlib.runs.experiment
 from cbnlib import CNNConfig, TrainConfig
-from cbnlib.experiments import Experiment, TaskSpec, canonical, single
-from cbnlib.model import CoarseStage
+from cbnlib.network.model import CoarseStage
+from cbnlib.runs.experiment import Experiment, TaskSpec, canonical, single
 
 NETWORK = CNNConfig(grid=(8, 8), width=4, depth=3, window=(3, 5), coarse=CoarseStage(4, 2, 2))
 TRAINING = TrainConfig(ridge=1e-2, learning_rate=3e-3, steps=100, seed=7)
@@ -127,7 +127,7 @@ def test_values_that_mean_the_same_are_one_task(
 
 def test_the_digest_does_not_depend_on_the_process() -> None:
     code = (
-        "from cbnlib import *; from cbnlib.experiments import *;"
+        "from cbnlib import *; from cbnlib.runs.experiment import *;"
         "print(single('bump', {}, CNNConfig(16, 2, 2), TrainConfig(0.1, 1 / 3, 5)).digest())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -138,7 +138,7 @@ def test_the_digest_does_not_depend_on_the_process() -> None:
 def test_a_neutral_default_keeps_old_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if `gain` and the option `seed` had come later, with defaults that change nothing."""
     neutral = {"network": {"gain": 1.0}, "task bump": {"seed": 0}}
-    monkeypatch.setattr(cbnlib.experiments, "NEUTRAL", neutral)
+    monkeypatch.setattr(cbnlib.runs.experiment, "NEUTRAL", neutral)
     default = single("bump", {}, CNNConfig(16, 2, 2), TRAINING)
     assert "gain" not in default.facts()["network"]
     assert "seed" not in default.facts()["tasks"][0]["options"]

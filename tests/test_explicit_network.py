@@ -9,7 +9,7 @@ import torch
 from oracles import dense_matrix, rng
 from torch import Tensor
 
-from cbnlib.spectra import weight_spectra
+from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.scales import bias_scales, signal_scales
 

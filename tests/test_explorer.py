@@ -12,8 +12,8 @@ import torch
 from bs4 import BeautifulSoup
 
 from cbnlib import CNNConfig, TrainConfig, run_experiment, single
-from cbnlib import explorer_page as page
-from cbnlib.explorer import DIRECTIONS, SHAPES, explore, explorer_charts, explorer_data
+from cbnlib.book import explorer_page as page
+from cbnlib.book.explorer import DIRECTIONS, SHAPES, explore, explorer_charts, explorer_data
 
 DEPTHS, RIDGES, DEGREES = (2, 3), (1e-2, 1e-1), 5
 ABOUT = 'Sliders over "spectra" & more'

@@ -5,7 +5,7 @@ import re
 import pytest
 from test_pipeline import FIGURE, STATES_A_CLAIM, cell, make_book, notebook, run
 
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.notebook import NOT_AVAILABLE
 from tools import render
 from tools.check_site import site_problems
 from tools.pages import pages

@@ -8,17 +8,10 @@ import pytest
 import torch
 
 from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig
-from cbnlib.formation import (
-    decay_rates,
-    falls_below,
-    kept_rows,
-    overlap,
-    plot_heat_map,
-    ridge_decay,
-    unwanted_share,
-)
-from cbnlib.loop import make_optimizer, make_schedule
-from cbnlib.spectra import weight_spectra
+from cbnlib.book.plots import plot_heat_map
+from cbnlib.spectra.convolutions import weight_spectra
+from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
+from cbnlib.training.schedule import make_optimizer, make_schedule, ridge_decay
 
 
 def test_the_constant_is_never_kept() -> None:

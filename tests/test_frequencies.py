@@ -5,7 +5,7 @@ import torch
 from oracles import GRIDS, pixels
 
 from cbnlib import frequencies
-from cbnlib.real_dft import FOLDED_FROM, coordinates_to_blocks, real_dft
+from cbnlib.network.real_dft import FOLDED_FROM, coordinates_to_blocks, real_dft
 
 
 def signed(k: int, n: int) -> int:

@@ -10,7 +10,7 @@ from model_cases import random_network
 from oracles import rng
 
 from cbnlib import frequencies
-from cbnlib.model import CoarseStage
+from cbnlib.network.model import CoarseStage
 from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
 from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cbnlib import CNNConfig, TrainConfig, run_experiment, single
-from cbnlib.records.record import load_record
-from cbnlib.runs import RECORD
+from cbnlib.runs.obtain import RECORD
+from cbnlib.runs.record import load_record
 from tools.keep_records import LARGEST_MEGABYTES, main, megabytes
 from tools.project import Project
 

@@ -9,7 +9,7 @@ from oracles import GRIDS, dense_matrix, dense_matrix_of, rng
 from torch import Tensor
 
 from cbnlib import CircularConv
-from cbnlib.spectra import spectrum_of_blocks, weight_spectra
+from cbnlib.spectra.convolutions import spectrum_of_blocks, weight_spectra
 from cbnlib.theory.linear_cost import (
     balanced_factorisation,
     end_to_end_blocks,

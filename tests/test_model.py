@@ -8,8 +8,8 @@ from model_cases import LAYERS, random_layer, random_network
 from oracles import dense_matrix, dense_matrix_of, pixels, rng
 from torch import nn
 
-from cbnlib import CircularConv, frequencies
-from cbnlib.model import CoarseStage
+from cbnlib import CNN, CircularConv, CNNConfig, frequencies
+from cbnlib.network.model import CoarseStage
 
 
 @pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
@@ -152,3 +152,15 @@ def test_bad_input(shape: tuple[int, ...], message: str) -> None:
     model = random_network(grid=(6,), c_in=2)
     with pytest.raises(ValueError, match=message):
         model(torch.zeros(*shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("head", ["equivariant", "pooling"])
+@pytest.mark.parametrize("coarse", [None, CoarseStage(grid=4, first=2, last=3)])
+def test_forward_from_goes_on_where_the_network_was(head: Any, coarse: CoarseStage | None) -> None:
+    config = CNNConfig(grid=8, width=3, depth=5, c_out=2, coarse=coarse, head=head)
+    model, x = CNN(config, seed=0), torch.randn(5, 1, 8, generator=torch.Generator().manual_seed(0))
+    outputs, end = model.pre_activations(x), model(x)
+    torch.testing.assert_close(model.forward_from(1, x), end)
+    for layer in range(2, len(model.convs) + 1):
+        signal = outputs[layer - 2].relu()
+        torch.testing.assert_close(model.forward_from(layer, signal), end)

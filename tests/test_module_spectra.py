@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cbnlib import weight_spectra
-from cbnlib.torch_convs import conv_spectrum, module_spectra
+from cbnlib.spectra.modules import conv_spectrum, module_spectra
 
 
 class Small(nn.Module):

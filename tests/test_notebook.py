@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
-from cbnlib.notebook import check_profile, glue, origins, runs_of
-from cbnlib.records.contents import Provenance, environment
-from cbnlib.records.sealed import RecordError
+from cbnlib.book.notebook import check_profile, glue, origins, runs_of
+from cbnlib.runs.provenance import Provenance, environment
+from cbnlib.runs.sealed import RecordError
 from tools.sphinx_ext.not_available import formatted
 
 
 def test_profiles() -> None:
     assert [check_profile(p) for p in ("quick", "smoke")] == ["quick", "smoke"]
-    with pytest.raises(ValueError, match="unknown profile 'full'; allowed: paper, quick, smoke"):
+    with pytest.raises(ValueError, match="must be one of quick, paper, smoke, smoke-z"):
         check_profile("full")
 
 

@@ -1,49 +1,77 @@
-"""Notebooks and library import what `pip install .` brings, nothing of the book's packages."""
+"""The core imports PyTorch and NumPy alone; notebooks what the extra `book` brings."""
 
-import ast
+import re
+import subprocess
 import sys
-import tomllib
 from importlib.metadata import packages_distributions
 
 import nbformat
 import pytest
-from packaging.requirements import Requirement
+from dependencies import brought
 from packaging.utils import canonicalize_name
 
 from tools.notebook import imported_packages, read_source
 from tools.project import ROOT, Project
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CORE = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+ROOMS = {"network", "training", "spectra", "interventions", "theory"}
+"""The core."""
 EVERYWHERE = {*sys.stdlib_module_names, "cbnlib", "IPython"}
 """Where a notebook runs, there is IPython."""
 
 
-def foreign(packages):
-    """Those that a plain installation lacks."""
+def foreign(packages, *extras):
+    """Those that an installation with these extras lacks."""
     distributions = packages_distributions()
     names = {
         package: {canonicalize_name(name) for name in distributions.get(package, [])}
         for package in packages - EVERYWHERE
     }
-    return sorted(package for package, found in names.items() if not found & CORE)
+    return sorted(package for package, found in names.items() if not found & brought(*extras))
 
 
 @pytest.mark.parametrize("source", Project().sources(), ids=lambda path: path.stem)
 def test_a_notebook_needs_no_package_of_the_book(source):
-    assert foreign(imported_packages(read_source(source))) == []
+    assert foreign(imported_packages(read_source(source)), "book") == []
 
 
-def test_the_library_needs_no_package_of_the_book_to_be_imported():
-    found = set()
-    for path in (ROOT / "cbnlib").rglob("*.py"):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(statement, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in statement.names}
-            elif isinstance(statement, ast.ImportFrom):
-                found.add(statement.module.split(".")[0])
-    assert "torch" in found
-    assert foreign(found) == []
+def run(code):
+    """The error output of Python without the packages that are not the core's; empty if fine."""
+    command = [sys.executable, "-c", BLOCK + code]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True).stderr
+
+
+def test_the_core_needs_torch_and_numpy_alone():
+    """Everything else is blocked; the README's first example runs."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]
+    assert not run("".join(f"import cbnlib.{name}\n" for name in core_modules()) + first)
+
+
+@pytest.mark.parametrize(("module", "extra"), [("runs.obtain", "runs"), ("book.plots", "plots")])
+def test_a_missing_package_names_its_extra(module, extra):
+    assert f'it comes with pip install "cbnlib[{extra}]"' in run(f"import cbnlib.{module}")
+
+
+def core_modules():
+    files = (path for room in sorted(ROOMS) for path in (ROOT / "cbnlib" / room).glob("*.py"))
+    return [f"{path.parent.name}.{path.stem}".removesuffix(".__init__") for path in files]
+
+
+BLOCKED = sorted({*brought("book", "build")} - brought() - {"cbnlib"})
+BLOCK = f"""
+import sys
+from importlib.metadata import packages_distributions
+import numpy, torch
+
+class Block:
+    names = {{p for p, found in packages_distributions().items() if {{*found}} & {{*{BLOCKED}}}}}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Block())
+"""
 
 
 @pytest.mark.parametrize(
@@ -57,4 +85,4 @@ def test_the_library_needs_no_package_of_the_book_to_be_imported():
 )
 def test_what_is_foreign(code, told):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    assert foreign(imported_packages(notebook)) == told
+    assert foreign(imported_packages(notebook), "book") == told

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.engine import Engine, obstacle
-from cbnlib.ensembles import train_ensemble
-from cbnlib.layers import CircularConv
-from cbnlib.training import fit_function
+from cbnlib.network.layers import CircularConv
+from cbnlib.training.engine import Engine, obstacle
+from cbnlib.training.ensemble import train_ensemble
+from cbnlib.training.train import fit_function
 
 X = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(7))
 Y = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(8))

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from cbnlib import CNN, CNNConfig
-from cbnlib.model import CoarseStage
-from cbnlib.phases import Coordinate, coefficients, coherence, decode, swap_modes, wrapped
+from cbnlib.interventions.coordinates import (
+    Coordinate,
+    coefficients,
+    coherence,
+    swap_modes,
+    wrapped,
+)
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -64,17 +68,3 @@ def test_swapping_modes_is_a_projection() -> None:
         swap_modes(x, donors, [(1,)])
     with pytest.raises(ValueError, match="shapes differ"):
         swap_modes(x, donors[:1], omegas)
-
-
-@pytest.mark.parametrize("coarse", [None, CoarseStage(grid=4, first=2, last=3)])
-def test_decode_continues_where_a_layer_ended(coarse: CoarseStage | None) -> None:
-    config = CNNConfig(grid=8, width=3, depth=4, c_out=2, coarse=coarse)
-    model, x = CNN(config, seed=0), random(5, 1, 8).float()
-    signals = model.pre_activations(x)
-    for layer, signal in enumerate(signals, start=1):
-        torch.testing.assert_close(decode(model, signal, layer), signals[-1])
-    with pytest.raises(ValueError, match="no layer 5 of 4"):
-        decode(model, signals[0], 5)
-    pooled = CNN(CNNConfig(grid=8, width=3, depth=4, head="pooling"), seed=0)
-    with pytest.raises(ValueError, match="in an equivariant network"):
-        decode(pooled, signals[0], 1)

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from cbnlib.claims import KEY, Claim
+from cbnlib.book.claims import KEY, Claim
 from tools import check_browser, execute, render, run_notebook
 from tools.browser.chromium import browser_version
 from tools.browser.passed import Passed

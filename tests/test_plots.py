@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from model_cases import random_network
 
 from cbnlib import Spectrum, frequencies, weight_spectra
-from cbnlib.plots import (
+from cbnlib.book.plots import (
     DEGREE_MARKERS,
     degree_color,
     plot_frequency_map,

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from cbnlib.notebook import ORIGINS
-from cbnlib.records.contents import commit_of
+from cbnlib.book.notebook import ORIGINS
+from cbnlib.runs.provenance import commit_of
 from tools.executed import read_executed
 from tools.project import ROOT
 from tools.provenance import Execution, Records

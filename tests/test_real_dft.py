@@ -8,7 +8,12 @@ import torch
 from oracles import rng
 
 from cbnlib import frequencies
-from cbnlib.real_dft import FOLDED_FROM, RealDFT, blocks_to_coordinates, coordinates_to_blocks
+from cbnlib.network.real_dft import (
+    FOLDED_FROM,
+    RealDFT,
+    blocks_to_coordinates,
+    coordinates_to_blocks,
+)
 
 SMALL = [(1,), (2,), (5,), (8,), (1, 1), (1, 6), (6, 1), (2, 2), (3, 4), (4, 3), (5, 7), (8, 6)]
 F = FOLDED_FROM

@@ -20,21 +20,21 @@ import torch
 from model_cases import LAYERS, random_layer
 
 from cbnlib import CNNConfig, TrainConfig, activation_spectra, layer_spectrum, weight_spectra
-from cbnlib.experiments import Experiment, TaskSpec, single
-from cbnlib.layers import CircularConv
-from cbnlib.model import CoarseStage
-from cbnlib.records import sealed
-from cbnlib.records.compact import compact, expand
-from cbnlib.records.encoding import json_bytes, npz_files, parse_json, parse_npz
-from cbnlib.records.record import load_record, save_record
-from cbnlib.records.sealed import (
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CoarseStage
+from cbnlib.runs import sealed
+from cbnlib.runs.compact import compact, expand
+from cbnlib.runs.encoding import json_bytes, npz_files, parse_json, parse_npz
+from cbnlib.runs.experiment import Experiment, TaskSpec, single
+from cbnlib.runs.obtain import RECORD, Run, failed, run_experiment
+from cbnlib.runs.record import load_record, save_record
+from cbnlib.runs.sealed import (
     ForeignRecordError,
     RecordError,
     read_sealed,
     remove_leftovers,
     write_sealed,
 )
-from cbnlib.runs import RECORD, Run, failed, run_experiment
 
 TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=6, batch_size=8, seed=3)
 BUMP = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 3, 3), TRAINING, label="small")
@@ -278,7 +278,7 @@ def test_arrays_round_trip() -> None:
 
 
 def test_large_arrays_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cbnlib.records.encoding.MAX_ARRAY", 1000)
+    monkeypatch.setattr("cbnlib.runs.encoding.MAX_ARRAY", 1000)
     arrays = {str(i): np.full(400, i, "uint8") for i in range(5)}
     files = npz_files(arrays)
     assert list(files) == ["arrays.npz", "arrays-2.npz", "arrays-3.npz"]
@@ -452,7 +452,7 @@ def test_directions_are_put_together_in_parts(monkeypatch: pytest.MonkeyPatch) -
     layer = bottlenecked((6, 8))
     packed, whole, parts = compact(layer), fresh(layer), fresh(layer)
     expand(packed, whole)
-    monkeypatch.setattr("cbnlib.records.compact._AT_ONCE", 1)
+    monkeypatch.setattr("cbnlib.runs.compact._AT_ONCE", 1)
     expand(packed, parts)
     assert torch.equal(whole.weight, parts.weight)
 

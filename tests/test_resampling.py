@@ -9,8 +9,8 @@ from model_cases import random_network
 from oracles import dense_matrix_of, rng
 
 from cbnlib import CNN, CircularConv, CNNConfig, activation_spectra
-from cbnlib.model import CoarseStage
-from cbnlib.resampling import Resample
+from cbnlib.network.model import CoarseStage
+from cbnlib.network.resampling import Resample
 
 METHODS = ["crop", "stride", "average"]
 GRIDS = [((8,), (4,)), ((6,), (3,)), ((6, 4), (3, 2)), ((4, 6), (2, 2))]

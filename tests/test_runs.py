@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-import cbnlib.runs
+import cbnlib.runs.obtain
 from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
-from cbnlib.experiments import Experiment, TaskSpec, single
-from cbnlib.records.contents import commit_of
-from cbnlib.records.sealed import RecordError
-from cbnlib.runs import RECORD, folder_of, obtain, run_experiment
+from cbnlib.runs.experiment import Experiment, TaskSpec, single
+from cbnlib.runs.obtain import RECORD, folder_of, obtain, run_experiment
+from cbnlib.runs.provenance import commit_of
+from cbnlib.runs.sealed import RecordError
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
@@ -131,13 +131,13 @@ def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry per training."""
     calls: list[int] = []
-    original = cbnlib.runs.train
+    original = cbnlib.runs.obtain.train
 
     def counted(*args: Any, **options: Any) -> Any:
         calls.append(1)
         return original(*args, **options)
 
-    monkeypatch.setattr(cbnlib.runs, "train", counted)
+    monkeypatch.setattr(cbnlib.runs.obtain, "train", counted)
     return calls
 
 
@@ -267,7 +267,7 @@ class Locks:
     def __exit__(self, *_): pass
 import filelock
 filelock.FileLock = Locks
-import cbnlib, cbnlib.records.sealed as sealed
+import cbnlib, cbnlib.runs.sealed as sealed
 class System:
     name = "nt"
     def __getattr__(self, key): return getattr(os, key)

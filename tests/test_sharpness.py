@@ -17,7 +17,7 @@ from cbnlib.theory.sharpness import (
     sharpness_during,
     stability_threshold,
 )
-from cbnlib.training import fit_function, train
+from cbnlib.training.train import fit_function, train
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "circle": {"grid": 5},

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup, Tag
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cbnlib.slideshow import COLOURS, Slideshow, slideshow
+from cbnlib.book.slideshow import COLOURS, Slideshow, slideshow
 
 LABELS = ["step 0", "step <1>", "step 2"]
 DESCRIPTION = 'Lines that "rise" & fall.</script>'

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.project import PROFILES, ROOT
+from cbnlib.book.profiles import PROFILES
+from tools.project import ROOT
 
 RUNNER = Path(__file__).with_name("smoke_runner.py")
 SMOKE = [profile for profile in PROFILES if profile.startswith("smoke")]

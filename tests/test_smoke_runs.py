@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
-from cbnlib.notebook import best, least, most, runs_of, spread, typical
+from cbnlib.book.notebook import best, least, most, runs_of, spread, typical
 
 NETWORK, TRAINING = CNNConfig(grid=8, width=3, depth=2), TrainConfig(1e-2, 1e-3, 300)
 EXPERIMENTS = [

@@ -15,7 +15,7 @@ from model_cases import LAYERS, random_layer, random_network
 from oracles import dense_matrix, dense_matrix_of, rng
 from torch import Tensor, nn
 
-import cbnlib.spectra
+import cbnlib.spectra._svd
 from cbnlib import (
     Spectrum,
     activation_spectra,
@@ -24,7 +24,7 @@ from cbnlib import (
     layer_spectrum,
     weight_spectra,
 )
-from cbnlib.spectra import filter_spectrum, layer_spectra, weight_spectra_over_time
+from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra, weight_spectra_over_time
 
 CHANNELS = [(1, 1), (2, 3), (4, 2)]
 
@@ -333,8 +333,8 @@ def test_many_layers_at_once_are_each_as_alone(monkeypatch: pytest.MonkeyPatch) 
     layers = [conv for model in models for conv in model.convs]
     alone = [torch.linalg.svdvals(_per_mode(layer)) for layer in layers]
     half_spectrum = 16 * 20 * 20 * 6 * 3
-    for group in (cbnlib.spectra._GROUP_BYTES, 2 * half_spectrum, 1):
-        monkeypatch.setattr(cbnlib.spectra, "_GROUP_BYTES", group)
+    for group in (cbnlib.spectra.convolutions._GROUP_BYTES, 2 * half_spectrum, 1):
+        monkeypatch.setattr(cbnlib.spectra.convolutions, "_GROUP_BYTES", group)
         for spectrum, expected in zip(layer_spectra(layers), alone, strict=True):
             torch.testing.assert_close(spectrum.values, expected)
             assert not spectrum.values.requires_grad
@@ -379,7 +379,7 @@ def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("threads")
 def test_the_number_of_threads_stays(threads: int) -> None:
-    cbnlib.spectra._pool.cache_clear()  # its workers start anew
+    cbnlib.spectra._svd._pool.cache_clear()  # its workers start anew
     filter_spectrum(torch.randn(16, 16, 12, 12, generator=rng()), (12, 12))
     in_new_thread = []
     other = threading.Thread(target=lambda: in_new_thread.append(_threads_after_work()))
@@ -392,9 +392,9 @@ def test_workers_have_one_thread_each_from_the_first_call_on() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        cbnlib.spectra._pool.cache_clear()
-        cbnlib.spectra._on_cores(abs, [-1, -2])
-        in_workers = cbnlib.spectra._on_cores(lambda _: _threads_after_work(), range(20))
+        cbnlib.spectra._svd._pool.cache_clear()
+        cbnlib.spectra._svd.on_cores(abs, [-1, -2])
+        in_workers = cbnlib.spectra._svd.on_cores(lambda _: _threads_after_work(), range(20))
     finally:
         torch.set_num_threads(before)
     assert in_workers == [1] * 20
@@ -411,10 +411,10 @@ def test_the_pool_works_in_a_forked_process() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert cbnlib.spectra._on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
+        assert cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
         child = os.fork()
         if child == 0:
-            os._exit(cbnlib.spectra._on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
+            os._exit(cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
     finally:
         torch.set_num_threads(before)
     end = time.monotonic() + 10
@@ -459,7 +459,7 @@ def test_bad_filters() -> None:
 def test_weights_that_decayed_to_nothing_have_singular_values(block: list[list[float]]) -> None:
     """The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
     blocks = torch.tensor(block, dtype=torch.complex64).unsqueeze(-1)
-    values = cbnlib.spectra.spectrum_of_blocks(blocks, (1,)).values[0].double()
+    values = cbnlib.spectra.convolutions.spectrum_of_blocks(blocks, (1,)).values[0].double()
     exact = torch.from_numpy(np.linalg.svd(np.array(block), compute_uv=False))
     torch.testing.assert_close(values, exact, rtol=1e-6, atol=1e-13 * float(exact[0]))
 
@@ -476,11 +476,11 @@ def test_weights_that_decayed_to_nothing_have_singular_values(block: list[list[f
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 def test_singular_vectors_of_almost_nothing(matrix: Any, dtype: torch.dtype) -> None:
     given = torch.tensor(matrix, dtype=dtype)
-    u, s, vh = cbnlib.spectra.singular_vectors(given)
+    u, s, vh = cbnlib.spectra._svd.singular_vectors(given)
     close = {"rtol": 1e-5, "atol": 1e-12 * float(given.abs().max())}
     torch.testing.assert_close(u * s @ vh, given, **close)
 
 
 def test_nothing_at_all_has_singular_values_zero() -> None:
     zeros = torch.zeros(2, 3, 1, dtype=torch.complex64)
-    assert not cbnlib.spectra.spectrum_of_blocks(zeros, (1,)).values.any()
+    assert not cbnlib.spectra.convolutions.spectrum_of_blocks(zeros, (1,)).values.any()

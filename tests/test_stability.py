@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from cbnlib.claims import KEY, Claim, claims_of
+from cbnlib.book.claims import KEY, Claim, claims_of
 from tools import stability
 from tools.project import Project
 from tools.render import mark_unstable

@@ -8,19 +8,18 @@ from model_cases import random_network
 from oracles import GRIDS, dense_matrix, rng
 
 from cbnlib import layer_spectrum
-from cbnlib.bottleneck import KeptMode, kept_modes
-from cbnlib.compression import compress
-from cbnlib.frequencies import frequencies
-from cbnlib.surgery import (
+from cbnlib.interventions.regrid import compress
+from cbnlib.interventions.surgery import (
     keep_modes,
     mode_mask,
-    output_from,
     random_mask,
     remove_modes,
     second_directions,
     unread_share,
     with_directions,
 )
+from cbnlib.network.frequencies import frequencies
+from cbnlib.spectra.bottleneck import KeptMode, kept_modes
 
 PARAMETRIZATIONS = ["pixel", "spectral"]
 
@@ -81,21 +80,6 @@ def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only() -> N
     assert torch.equal(everything, candidates)
     with pytest.raises(ValueError, match="9 real dimensions wanted, 8 there"):
         random_mask(candidates, multiplicity, 9, rng())
-
-
-@pytest.mark.parametrize("grid", [(6,), (5,), (3, 4)], ids=str)
-def test_the_layers_behind_go_on_where_the_network_was(grid: Any) -> None:
-    model = compress(random_network(grid=grid, depth=4), (2, 3), (3,) * len(grid))
-    x = torch.randn(3, 1, *grid, dtype=torch.float64, generator=rng())
-    outputs = model.pre_activations(x)
-    for layer in (1, 2, 3):
-        got = output_from(model, layer, outputs[layer - 1].relu())
-        torch.testing.assert_close(got, outputs[-1])
-    with pytest.raises(ValueError, match="from layer 4 to the output"):
-        output_from(model, 4, outputs[-1])
-    pooled = random_network(grid=grid, head="pooling")
-    with pytest.raises(ValueError, match="from layer 1 to the output"):
-        output_from(pooled, 1, outputs[0])
 
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4), (4, 6)], ids=str)

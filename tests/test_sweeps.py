@@ -14,11 +14,11 @@ import psutil
 import pytest
 import torch
 
-import cbnlib.sweeps
+import cbnlib.runs.sweep
 from cbnlib import CNNConfig, TrainConfig
-from cbnlib.experiments import Experiment, single
-from cbnlib.records.record import load_record
-from cbnlib.sweeps import FailedRun, FinishedRun, SweepResult, grid_of, sweep
+from cbnlib.runs.experiment import Experiment, single
+from cbnlib.runs.record import load_record
+from cbnlib.runs.sweep import FailedRun, FinishedRun, SweepResult, grid_of, sweep
 
 BASE = single(
     "bump",
@@ -95,7 +95,7 @@ def test_a_sweep_of_the_same_experiments_finds_its_records(
     first = grid_of(BASE, ridge=[0.01, 0.1], window=[3])
     sweep([*first, DIVERGING], tmp_path, workers=1, progress=False)
     before = stamps(tmp_path)
-    monkeypatch.setattr(cbnlib.sweeps.joblib, "Parallel", None)
+    monkeypatch.setattr(cbnlib.runs.sweep.joblib, "Parallel", None)
     again = [
         *grid_of(BASE, window=[(3,)], bias=[1], ridge=[0.01, 0.1]),
         replace(DIVERGING, label=""),
@@ -108,8 +108,8 @@ def test_a_sweep_of_the_same_experiments_finds_its_records(
 
 
 def test_what_is_finished_needs_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cbnlib.sweeps.run_experiment(BASE, folder=tmp_path / BASE.folder_name, progress=False)
-    monkeypatch.setattr(cbnlib.sweeps.joblib, "Parallel", None)
+    cbnlib.runs.sweep.run_experiment(BASE, folder=tmp_path / BASE.folder_name, progress=False)
+    monkeypatch.setattr(cbnlib.runs.sweep.joblib, "Parallel", None)
     assert sweep([BASE], tmp_path, progress=False).finished[0].trained is False
 
 
@@ -127,7 +127,7 @@ def test_one_worker_is_this_process_and_leaves_its_threads_alone(tmp_path: Path)
 
 def test_a_damaged_record_is_reported_and_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / BASE.folder_name
-    cbnlib.sweeps.run_experiment(BASE, folder=folder, progress=False)
+    cbnlib.runs.sweep.run_experiment(BASE, folder=folder, progress=False)
     (folder / "record" / "record.json").write_text("{}")
     (failed,) = sweep([BASE], tmp_path, progress=False).failed
     assert failed.error.startswith("RecordError: ")
@@ -175,15 +175,15 @@ def test_local_workers_that_always_die_are_given_up(tmp_path: Path) -> None:
 
 PRELOAD = """
 import os
-import cbnlib.sweeps
-from cbnlib.runs import run_experiment
+import cbnlib.runs.sweep
+from cbnlib.runs.obtain import run_experiment
 
 def logged(experiment, **options):
     with open({log!r}, "a") as stream:
         stream.write(f"{{os.getpid()}} {{experiment.folder_name}}\\n")
     return run_experiment(experiment, checkpoint_seconds=0.2, **options)
 
-cbnlib.sweeps.run_experiment = logged
+cbnlib.runs.sweep.run_experiment = logged
 """
 
 
@@ -318,7 +318,7 @@ def test_an_address_without_a_scheduler_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cbnlib.sweeps, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(cbnlib.runs.sweep, "CONNECT_SECONDS", 0.5)
     with pytest.raises(ValueError, match="no Dask scheduler answers at"):
         sweep([BASE], tmp_path, scheduler="tcp://127.0.0.1:1", progress=False)
 

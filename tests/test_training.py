@@ -211,4 +211,4 @@ def test_bad_data() -> None:
 def test_progress_bar_shows_loss_fit_norm_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     train(random_network(grid=(6,)), X, X, TrainConfig(**QUICK))
     err = capsys.readouterr().err
-    assert all(part in err for part in ("loss ", "fit ", "|θ|²/L ", "7/7", "<"))
+    assert all(part in err for part in ("loss ", "fit ", "|θ|² ", "7/7", "<"))

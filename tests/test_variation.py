@@ -4,9 +4,13 @@ import pytest
 import torch
 
 from cbnlib import CNN, CNNConfig, layer_spectrum
-from cbnlib.layers import CircularConv
-from cbnlib.phases import Coordinate, coefficients, decode
-from cbnlib.variation import kept_coordinates, with_coordinate
+from cbnlib.interventions.coordinates import (
+    Coordinate,
+    coefficients,
+    kept_coordinates,
+    with_coordinate,
+)
+from cbnlib.network.layers import CircularConv
 
 GRID = (6, 5)
 
@@ -66,8 +70,8 @@ def test_a_turned_phase_is_a_translation() -> None:
     u = coefficients(wave, (0, 1))[0]
     coordinate = Coordinate((0, 1), u / torch.linalg.vector_norm(u))
     turned = coordinate(wave) * torch.exp(torch.tensor(-2j * torch.pi / 6, dtype=torch.complex128))
-    moved = decode(model, with_coordinate(wave, coordinate, turned), 2)
-    torch.testing.assert_close(moved, decode(model, wave, 2).roll(1, dims=3))
+    moved = model.forward_from(3, with_coordinate(wave, coordinate, turned).relu())
+    torch.testing.assert_close(moved, model.forward_from(3, wave.relu()).roll(1, dims=3))
 
 
 def test_bad_values(signals: torch.Tensor) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cbnlib import where
+from cbnlib.book import where
 
 ROOT = Path(__file__).resolve().parents[1]
 

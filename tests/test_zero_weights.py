@@ -10,26 +10,26 @@ from model_cases import random_network
 from torch import nn
 
 from cbnlib import CNN, Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
-from cbnlib.bottleneck import Bottleneck, kept_modes, measure_bottleneck
-from cbnlib.compression import compress, factored_multiplications, refine
-from cbnlib.formation import (
-    decay_rates,
-    falls_below,
-    kept_rows,
-    overlap,
-    plot_heat_map,
-    unwanted_share,
+from cbnlib.book.plots import plot_heat_map
+from cbnlib.interventions.coordinates import (
+    Coordinate,
+    coefficients,
+    coherence,
+    kept_coordinates,
+    swap_modes,
 )
-from cbnlib.phases import Coordinate, coefficients, coherence, decode, swap_modes
-from cbnlib.surgery import (
+from cbnlib.interventions.regrid import compress, factored_multiplications, refine
+from cbnlib.interventions.surgery import (
     keep_modes,
     mode_mask,
-    output_from,
     random_mask,
     remove_modes,
     second_directions,
     unread_share,
 )
+from cbnlib.spectra.bottleneck import Bottleneck, kept_modes, measure_bottleneck
+from cbnlib.spectra.modules import module_spectra
+from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
@@ -37,8 +37,6 @@ from cbnlib.theory.linear_cost import balanced_factorisation, linear_cost, linea
 from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
 from cbnlib.theory.sharpness import sharpness
 from cbnlib.theory.weight_bottleneck import compressions, mode_distance, weight_bottleneck
-from cbnlib.torch_convs import module_spectra
-from cbnlib.variation import kept_coordinates
 
 ZEROS = torch.zeros(4, dtype=torch.float64)
 SIGNAL = torch.zeros(2, 3, 8, dtype=torch.float64)
@@ -93,7 +91,6 @@ def test_surgery_and_compression_leave_zeros() -> None:
     for model in (keep_modes(MODEL, [2], []), remove_modes(MODEL, [2], []), small, refine(small)):
         assert not any(parameter.any() for parameter in model.parameters())
     assert factored_multiplications(MODEL, [2], []) == 0
-    assert not output_from(MODEL, 1, SIGNAL).any()
     assert unread_share(LAYER, [], SIGNAL + 1) == 1
     assert math.isnan(unread_share(LAYER, [], SIGNAL))
     assert kept_coordinates(LAYER, 0) == []
@@ -103,7 +100,7 @@ def test_signals_that_are_zero() -> None:
     assert not Coordinate.leading(SIGNAL, [1])(SIGNAL).any()
     assert not coefficients(SIGNAL, [1]).any()
     assert not swap_modes(SIGNAL, SIGNAL, []).any()
-    assert not decode(MODEL, SIGNAL, 2).any()
+    assert not MODEL.forward_from(2, SIGNAL).any()
     assert math.isnan(coherence(torch.zeros(2) + 0j, torch.zeros(2)))
 
 

@@ -28,10 +28,11 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbnlib.book.profiles import PROFILES
 from tools.digest import execution_digest, stored_facts, stored_json
 from tools.job import Failure, Job
 from tools.progress import Outlook
-from tools.project import PROFILES, ROOT, BuildError, Project
+from tools.project import ROOT, BuildError, Project
 
 if TYPE_CHECKING:
     from tools.notebook import Parameter

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import nbformat
 from nbformat import NotebookNode
 
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.notebook import NOT_AVAILABLE
 
 if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cbnlib.records.record import load_record
-from cbnlib.records.sealed import RecordError, read_sealed, remove_leftovers, write_sealed
-from cbnlib.runs import RECORD
+from cbnlib.runs.obtain import RECORD
+from cbnlib.runs.record import load_record
+from cbnlib.runs.sealed import RecordError, read_sealed, remove_leftovers, write_sealed
 from tools.project import ROOT, BuildError, Project
 
 LARGEST_MEGABYTES = 30

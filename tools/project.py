@@ -5,10 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROFILES = ("quick", "paper", "smoke", "smoke-zeros", "smoke-diverged")
-"""Editions of the book: `quick` trains live in minutes, `paper` is full size. The others force
-extreme outcomes of training (`cbnlib.smoke`), to check that every notebook copes with them."""
-
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -17,7 +17,7 @@ COMMIT_DIGITS = 7
 
 def build_environment(project: Project) -> dict[str, str]:
     """Versions, processor, threads of this process, and the commit of the project, if any."""
-    from cbnlib.records.contents import commit_of, environment
+    from cbnlib.runs.provenance import commit_of, environment
 
     facts = environment()
     facts.pop("commit", None)
@@ -122,7 +122,7 @@ class Records:
 
 
 def _networks(notebook: Mapping[str, Any]) -> dict[str, int]:
-    from cbnlib.notebook import ORIGINS
+    from cbnlib.book.notebook import ORIGINS
 
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     told: Counter[str] = Counter()

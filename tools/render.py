@@ -19,9 +19,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbnlib.book.profiles import PROFILES
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
-from tools.project import PROFILES, ROOT, BuildError, Project, files_in
+from tools.project import ROOT, BuildError, Project, files_in
 
 if TYPE_CHECKING:
     from tools.stability import Key
@@ -86,7 +87,7 @@ def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
     notebook = json.loads(copy.read_text(encoding="utf-8"))
     if notebook["metadata"]["companion"]["profile"] != "quick":
         return
-    from cbnlib.claims import KEY, Claim
+    from cbnlib.book.claims import KEY, Claim
     from tools.stability import keyed
 
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]

@@ -72,7 +72,7 @@ def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, 
     """What is kept of a build: where it ran, which chapters failed, every prediction's verdict."""
     import nbformat
 
-    from cbnlib.claims import claims_of
+    from cbnlib.book.claims import claims_of
 
     chapters: dict[str, Any] = {}
     failed = []

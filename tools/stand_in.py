@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from PIL import Image, ImageDraw, ImageFont
 
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.notebook import NOT_AVAILABLE
 from tools.executed import without_results
 from tools.job import Failure
 from tools.notebook import read_source

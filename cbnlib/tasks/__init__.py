@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cbnlib.checks import check_choice
+from cbnlib._checks import check_choice
 from cbnlib.tasks.base import Task
 from cbnlib.tasks.bump import bump, bumps_at, reshaped_bump
 from cbnlib.tasks.digits import digits

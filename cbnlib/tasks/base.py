@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from cbnlib.train_config import Loss
+from cbnlib.training.config import Loss
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_flag, check_grid, check_positive
+from cbnlib._checks import check_count, check_flag, check_grid, check_positive
 from cbnlib.tasks.base import Task
 
 

@@ -1,10 +1,10 @@
 """The 8x8 handwritten digits that ship with scikit-learn: no download."""
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
-from cbnlib.checks import check_count
+from cbnlib._checks import check_count
+from cbnlib._extras import extra
 from cbnlib.tasks.base import Task
 
 HELD_OUT = 497
@@ -35,6 +35,8 @@ def digits(digit: int | None = None, *, margin: int = 0) -> Task:
     if digit is not None and digit not in range(10):
         raise ValueError(f"digit must be in 0..9 or None, got {digit!r}")
     check_count("margin", margin, minimum=0)
+    with extra("tasks"):
+        from sklearn.datasets import load_digits
     images, labels = load_digits(return_X_y=True)
     x = torch.as_tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
     x = torch.nn.functional.pad(x, (margin,) * 4)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cbnlib.checks import check_count, check_finite
+from cbnlib._checks import check_count, check_finite
 from cbnlib.tasks.base import Task
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from cbnlib.checks import check_count, check_flag, check_grid
+from cbnlib._checks import check_count, check_flag, check_grid
+from cbnlib.network.frequencies import check_supports
 from cbnlib.tasks.base import Task
-from cbnlib.theory.explicit_network import cbn_rank
 
 
 def low_pass(
@@ -39,7 +39,7 @@ def low_pass(
     axes = check_grid(grid)
     check_count("samples", samples)
     check_flag("relu", relu)
-    rank = cbn_rank(supports, axes)
+    rank = sum(map(len, check_supports(supports, axes)))
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(samples, len(supports), *axes, generator=generator)
     passes = torch.zeros(len(supports), *axes)

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_choice
+from cbnlib._checks import check_choice
 from cbnlib.tasks.base import Task
 from cbnlib.tasks.mnist_files import locate, read_idx
 

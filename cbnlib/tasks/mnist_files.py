@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cbnlib._extras import extra
+
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 """The mirror that PyTorch's torchvision uses."""
 
@@ -81,7 +83,8 @@ def locate(name: str, folder: str | Path | None) -> Path:
         ValueError: If the download's checksum differs from `MD5`.
     """
     if folder is None:
-        import pooch  # only downloads need it, and in a notebook it warns of missing widgets
+        with extra("tasks"):
+            import pooch  # in a notebook it warns of missing widgets
 
         cache = pooch.os_cache("cbnlib")
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_grid
+from cbnlib._checks import check_count, check_grid
 from cbnlib.tasks.base import Task
 from cbnlib.tasks.bump import bumps_at
 

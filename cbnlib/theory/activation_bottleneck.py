@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_finite
-from cbnlib.frequencies import frequencies
-from cbnlib.layers import CircularConv
-from cbnlib.model import CNN
-from cbnlib.spectra import singular_vectors
+from cbnlib._checks import check_finite
+from cbnlib.network.frequencies import frequencies
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CNN
+from cbnlib.spectra._svd import singular_vectors
 from cbnlib.theory.jacobian import check_no_kink
 from cbnlib.theory.lower_bounds import rank
 from cbnlib.theory.weight_bottleneck import Layer, layers_of, operator_values

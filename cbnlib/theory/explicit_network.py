@@ -5,20 +5,21 @@ ReLU network of depth $L$ is exact on $\{\lVert P_{I_j}x_j\rVert_\infty\le M\}$ 
 $\lVert\theta\rVert^2=L\sum_j\lvert I_j\rvert+O(1)$.
 """
 
-import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_grid, check_positive
-from cbnlib.frequencies import frequencies
-from cbnlib.model import CNN, CNNConfig
+from cbnlib._checks import check_count, check_grid, check_positive
+from cbnlib.network.frequencies import (
+    Support,
+    Vector,
+    check_supports,
+    frequencies,
+    signed_frequency,
+)
+from cbnlib.network.model import CNN, CNNConfig
 from cbnlib.theory.scales import bias_scales, signal_scales
-
-Support = Iterable[int | Sequence[int]]
-"""Frequencies of one channel: vectors, or integers on a 1-D grid."""
-Vector = tuple[int, ...]
 
 
 def cbn_rank(supports: Sequence[Support], grid: int | Sequence[int]) -> int:
@@ -46,31 +47,7 @@ def cbn_rank(supports: Sequence[Support], grid: int | Sequence[int]) -> int:
         ...
         ValueError: channel 0 has the frequency (2, 1) without its negative (2, -1)
     """
-    return sum(map(len, _check_supports(supports, check_grid(grid))))
-
-
-def _check_supports(supports: Sequence[Support], grid: tuple[int, ...]) -> list[set[Vector]]:
-    if len(supports) == 0:
-        raise ValueError("supports must name the frequencies of at least one channel")
-    kept = []
-    for channel, support in enumerate(supports):
-        kept.append({_vector(omega, grid) for omega in support})
-        for omega in kept[-1]:
-            negative = _vector([-k for k in omega], grid)
-            if negative not in kept[-1]:
-                raise ValueError(
-                    f"channel {channel} has the frequency {omega} without its negative {negative}"
-                )
-    return kept
-
-
-def _vector(omega: int | Sequence[int], grid: tuple[int, ...]) -> Vector:
-    """The frequency mod n, with entries in (-n/2, n/2]."""
-    entries = tuple(omega) if isinstance(omega, Iterable) else (omega,)
-    if len(entries) != len(grid):
-        raise ValueError(f"a frequency on grid {grid} has {len(grid)} axes, got {entries}")
-    reduced = (operator.index(k) % n for k, n in zip(entries, grid, strict=True))
-    return tuple(k - n if 2 * k > n else k for k, n in zip(reduced, grid, strict=True))
+    return sum(map(len, check_supports(supports, check_grid(grid))))
 
 
 def bottleneck_network(
@@ -120,7 +97,7 @@ def bottleneck_network(
         21.62
     """
     grid = check_grid(grid)
-    kept = _check_supports(supports, grid)
+    kept = check_supports(supports, grid)
     check_count("depth", depth, minimum=2 if relu_output else 1)
     check_positive("bound", bound)
     c, half = len(kept), (*grid[:-1], grid[-1] // 2 + 1)
@@ -165,6 +142,6 @@ def _layers(
 
 def _masks(kept: list[set[Vector]], grid: tuple[int, ...]) -> Tensor:
     """1 where a stored frequency belongs to a channel, shape `[F, c]`."""
-    stored = [_vector(omega, grid) for omega in frequencies(grid).omega.tolist()]
+    stored = [signed_frequency(omega, grid) for omega in frequencies(grid).omega.tolist()]
     rows = [[float(omega in modes) for modes in kept] for omega in stored]
     return torch.tensor(rows, dtype=torch.float64)

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_finite
-from cbnlib.frequencies import frequencies
-from cbnlib.model import CNN
-from cbnlib.spectra import Spectrum, spectrum_of_blocks
+from cbnlib._checks import check_finite
+from cbnlib.network.frequencies import frequencies
+from cbnlib.network.model import CNN
+from cbnlib.spectra.convolutions import spectrum_of_blocks
+from cbnlib.spectra.spectrum import Spectrum
 from cbnlib.theory.lower_bounds import rank
 
 

@@ -7,9 +7,9 @@ $R_{lin}(A;L)=L\,\lVert A\rVert_{2/L}^{2/L}=L\sum_is_i(A)^{2/L}
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_grid, check_positive
-from cbnlib.frequencies import frequencies
-from cbnlib.model import CNN, CNNConfig
+from cbnlib._checks import check_count, check_finite, check_grid, check_positive
+from cbnlib.network.frequencies import frequencies
+from cbnlib.network.model import CNN, CNNConfig
 
 
 def linear_cost(s: Tensor, L: int, *, tolerance: float = 1e-12) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_finite, check_positive
+from cbnlib._checks import check_count, check_finite, check_positive
 
 
 def schatten(s: Tensor, p: float) -> Tensor:

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_positive
+from cbnlib._checks import check_count, check_positive
 
 
 def signal_scales(rank: int, energy: float, L: int) -> Tensor:

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped]
 from torch import Tensor
 
-from cbnlib.checks import check_count, check_positive
-from cbnlib.engine import Engine
-from cbnlib.loop import History, TrainingDivergedError, largest_norm, make_optimizer
-from cbnlib.model import CNN
-from cbnlib.train_config import Loss, TrainConfig
-from cbnlib.training import check_data, fit_function, train
+from cbnlib._checks import check_count, check_positive
+from cbnlib._extras import extra
+from cbnlib.network.model import CNN
+from cbnlib.training.config import Loss, TrainConfig
+from cbnlib.training.engine import Engine
+from cbnlib.training.loop import History, TrainingDivergedError, largest_norm
+from cbnlib.training.schedule import make_optimizer
+from cbnlib.training.train import check_data, fit_function, train
 
 ADAM_BETA_1 = 0.9
 """Decay of Adam's first moment, torch's default, with which the book trains."""
@@ -190,6 +191,8 @@ def _largest_eigenvalue(
     """The algebraically largest eigenvalue of a symmetric matrix known by its products."""
     if size == 1:  # Lanczos' method needs room for two vectors
         return float(product(np.ones(1))[0])
+    with extra("theory"):
+        from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped]
     matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
     if not product(start).any():  # the matrix is 0, as without a ridge at weights that are all 0

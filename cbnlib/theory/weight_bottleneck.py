@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cbnlib.checks import check_finite, check_positive
-from cbnlib.layers import CircularConv
-from cbnlib.model import CNN
-from cbnlib.spectra import layer_spectrum, singular_vectors
+from cbnlib._checks import check_finite, check_positive
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CNN
+from cbnlib.spectra._svd import singular_vectors
+from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.theory.jacobian import jacobian
 from cbnlib.theory.lower_bounds import check_k
 

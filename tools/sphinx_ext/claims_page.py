@@ -13,9 +13,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from cbnlib.checks import check_choice
-from cbnlib.claims import SUBJECTS, Claim, Verdict, claims_of
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib._checks import check_choice
+from cbnlib.book.claims import SUBJECTS, Claim, Verdict, claims_of
+from cbnlib.book.notebook import NOT_AVAILABLE
 from tools.executed import chapters, is_stand_in, links, missing, read_chapter
 from tools.sphinx_ext.markdown_table import MarkdownTable
 from tools.sphinx_ext.predictions import COUNTS, reproduced

@@ -15,7 +15,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from cbnlib.claims import claims_of
+from cbnlib.book.claims import claims_of
 from tools.executed import FOLDER, is_stand_in, read_chapter
 from tools.sphinx_ext.predictions import COUNTS, reproduced
 

@@ -1,6 +1,6 @@
 """Sphinx extension for numbers that training did not give.
 
-`cbnlib.notebook.glue` stores "not available" for them. MyST-NB would apply the number format of
+`glue` stores "not available" for them. MyST-NB would apply the number format of
 `` {glue:text}`key:.2f` `` to it and fail, and it has no hook for this, so its two callers of
 `format_plain_text` get one that lets these words pass.
 """
@@ -9,7 +9,7 @@ from myst_nb.core.variables import format_plain_text
 from myst_nb.ext.glue import crossref, roles
 from sphinx.application import Sphinx
 
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.notebook import NOT_AVAILABLE
 
 
 def formatted(text: str, fmt_spec: str) -> str:

@@ -20,8 +20,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from cbnlib.claims import PAPER, Claim, Verdict, claims_of
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.claims import PAPER, Claim, Verdict, claims_of
+from cbnlib.book.notebook import NOT_AVAILABLE
 from tools.executed import chapters, links, missing
 
 

@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from cbnlib.notebook import NOT_AVAILABLE
+from cbnlib.book.notebook import NOT_AVAILABLE
 from tools.executed import is_stand_in, read_chapter
 
 

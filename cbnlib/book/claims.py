@@ -1,0 +1,229 @@
+"""Claims: a prediction with its tolerance, what was measured, and the verdict that follows.
+
+A notebook states each claim that it tests by `claim`. The verdict is computed from the numbers and
+the tolerance, here and again when the book collects all claims on one page; nobody writes it. It
+counts runs: an interval that reaches into the tolerance from both sides is no run within it.
+
+No outcome of training raises an error. A run that gives no number (it diverged, it kept no mode)
+counts as missing. A prediction for which no run gives a number is `not tested`.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from cbnlib._checks import check_choice, check_count
+
+PAPER = {
+    "C1": "CNNs show a convolution bottleneck: few frequencies and channels in the middle layers",
+    "C2": "the CBN rank counts the frequencies kept inside the bottleneck, and their type",
+    "C3": "the parameter norm needed for a function scales as depth × CBN rank",
+    "C4": "at next order the parameter norm depends on the regularity of the function",
+    "C5": "any network of almost optimal parameter norm has the bottleneck in its weights",
+    "C6": "and in its activations, if it is stable under a large learning rate",
+    "C7": "this motivates down-sampling; the results hold with it",
+    "C8": "the bottleneck interprets the functions that CNNs learn on a number of tasks",
+}
+"""The paper's claims in short (Wen and Jacot, ICML 2024, abstract)."""
+
+OWN = "own"
+SUBJECTS = PAPER | {OWN: "questions of this book, which no claim of the paper answers"}
+"""What a prediction may be about."""
+
+KEY = "cbnlib-claim"
+"""Where the metadata of a notebook's output hold a claim, for the book to collect."""
+
+Verdict = Literal["reproduced", "partly", "not reproduced", "not tested"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One prediction and its measurement.
+
+    Raises:
+        ValueError: On construction, if there is no such subject, a text is missing, or the
+            tolerance is missing, empty or not finite.
+    """
+
+    paper: str
+    """Which of the paper's claims it tests, `C1` to `C8`, or `own`."""
+    task: str
+    """What was trained, in a few words."""
+    prediction: str
+    """Our prediction, one sentence."""
+    quantity: str
+    """What the numbers are, with their unit if they have one."""
+    values: tuple[float, ...]
+    """The measured numbers, one per run (seed, setting or both); those that are not finite are
+    left out on construction and counted in `missing`."""
+    figure: str
+    """Name of the figure that shows it, `fig-...`."""
+    at_least: float | None = None
+    """Tolerance: the quantity is not below this."""
+    at_most: float | None = None
+    """Tolerance: the quantity is not above this."""
+    tried: str = ""
+    """What was tried, or why it fails; shown unless the verdict is `reproduced`."""
+    added: str = ""
+    """If it, or its setting, came only after looking: when, and why. Shown with any verdict."""
+    check: str = ""
+    """Why it can hardly fail, if it is a check of theory and tools and no test: it is shown, but
+    not counted."""
+    untested: str = "No run gave a number."
+    """Why there may be no value; shown if the verdict is `not tested`."""
+    missing: int = 0
+    """How many runs gave no number."""
+    unstable: bool = False
+    """Whether other builds of the same edition gave another verdict; the rendering of the book
+    knows and sets this."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("claim", self.paper, SUBJECTS)
+        for name in ("task", "prediction", "quantity", "figure"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"a claim needs a {name}")
+        values = tuple(float(value) for value in self.values)
+        finite = tuple(value for value in values if math.isfinite(value))
+        object.__setattr__(self, "values", finite)
+        missing = check_count("missing", self.missing, minimum=0) + len(values) - len(finite)
+        object.__setattr__(self, "missing", missing)
+        limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
+        if not limits:
+            raise ValueError("a claim needs a tolerance: at_least, at_most or both")
+        if not all(math.isfinite(limit) for limit in limits):
+            raise ValueError(f"the tolerance of a claim must be finite, got {limits}")
+        if len(limits) == 2 and limits[0] > limits[1]:
+            raise ValueError(f"nothing is >= {limits[0]} and <= {limits[1]}")
+
+    @property
+    def within(self) -> int:
+        """How many of the values are within the tolerance."""
+        least = -math.inf if self.at_least is None else self.at_least
+        most = math.inf if self.at_most is None else self.at_most
+        return sum(least <= value <= most for value in self.values)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`reproduced` if all values are within the tolerance, `partly` if some are.
+
+        Without any value it is `not tested`.
+        """
+        if not self.values:
+            return "not tested"
+        if self.within == len(self.values):
+            return "reproduced"
+        return "partly" if self.within else "not reproduced"
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words, with the mark of one that is not the same in all builds."""
+        return f"{self.verdict} (depends on the run)" if self.unstable else self.verdict
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a test, and no mere check."""
+        return not self.check
+
+    @property
+    def measured(self) -> str:
+        """The median, with the smallest and the largest value; `nothing` if there is none."""
+        if not self.values:
+            return "nothing"
+        numbers = statistics.median(self.values), min(self.values), max(self.values)
+        value, low, high = map(_short, numbers)
+        return value if low == high == value else f"{value} ({low} to {high})"
+
+    @property
+    def score(self) -> str:
+        """How many values there are, how many are within the tolerance, how many are missing."""
+        count = len(self.values)
+        text = "1 value" if count == 1 else f"{self.within} of {count} values within"
+        return f"{text}, {self.missing} missing" if self.missing else text
+
+    @property
+    def remark(self) -> str:
+        """What a reader needs beside the verdict: why it was not tested, or what was tried."""
+        if self.verdict == "not tested":
+            return self.untested
+        return self.tried if self.verdict != "reproduced" else ""
+
+    @property
+    def tolerance(self) -> str:
+        """The tolerance in words."""
+        ends = (("at least", self.at_least), ("at most", self.at_most))
+        return " and ".join(f"{word} {_short(end)}" for word, end in ends if end is not None)
+
+    def shown(self) -> dict[str, str]:
+        """What a notebook's page shows, by MIME type."""
+        subject = "our own" if self.paper == OWN else self.paper
+        added = f"After looking: {self.added}" if self.added else ""
+        check = f"A check: {self.check}" if self.check else ""
+        text = (
+            f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
+            f"Measured, {self.quantity}: {self.measured}; predicted {self.tolerance}; "
+            f"{self.score}. {' '.join(filter(None, [self.remark, added, check]))}"
+        ).strip()
+        return {"text/markdown": text, "text/plain": text}
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON, with the verdict."""
+        return asdict(self) | {"values": list(self.values), "verdict": self.verdict}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "Claim":
+        """The claim with these facts.
+
+        Raises:
+            ValueError: If something is missing or unknown, or the verdict is not the one that
+                follows from the numbers.
+        """
+        given = dict(facts)
+        verdict = given.pop("verdict", None)
+        if given.keys() != {field.name for field in fields(cls)}:
+            raise ValueError(f"these are no facts of a claim: {sorted(facts)}")
+        claim = cls(**given)
+        if verdict != claim.verdict:
+            raise ValueError(f"verdict {verdict!r}, but the numbers say {claim.verdict!r}")
+        return claim
+
+
+def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Claim's fields
+    """State a claim in a notebook: shows the verdict there and hands it to the page of all claims.
+
+    Args:
+        paper: As in `Claim`.
+        task: What was trained.
+        about: The other fields of a `Claim`, by name.
+
+    Raises:
+        ValueError: As `Claim`.
+    """
+    from IPython.display import display
+
+    stated = Claim(paper=paper, task=task, **about)
+    display(stated.shown(), raw=True, metadata={KEY: stated.facts()})
+    return stated
+
+
+def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
+    """The claims that an executed notebook states, in order.
+
+    Args:
+        notebook: Its JSON.
+
+    Raises:
+        ValueError: As `Claim.from_facts`.
+    """
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    stated = [output["metadata"][KEY] for output in outputs if KEY in output.get("metadata", {})]
+    return [Claim.from_facts(facts) for facts in stated]
+
+
+def _short(number: float) -> str:
+    """Four digits and no trailing zeros, or all digits before the point: 12, 0.01235, 45678."""
+    size = abs(number)
+    whole = size < 1e6 and (size >= 1e3 or float(number).is_integer())
+    return f"{number:.0f}" if whole else f"{number:.4g}"

@@ -1,0 +1,214 @@
+"""What every notebook of the book needs around its experiment."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from cbnlib._extras import extra
+from cbnlib.book.profiles import Profile, check_profile
+from cbnlib.book.smoke import smoke_runs
+from cbnlib.book.where import records_of
+from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.obtain import obtain, run_experiment
+from cbnlib.runs.provenance import Provenance
+from cbnlib.runs.run import Run
+
+with extra("book"):
+    import pandas as pd
+
+NOT_AVAILABLE = "not available"
+"""What stands for a number that training did not give."""
+
+ORIGINS = "cbnlib-origins"
+"""Where the metadata of a notebook's output hold how many networks came from where."""
+
+
+def start(profile: str) -> Profile:
+    """Check the profile, set the figures' style, and fix what the bits of a run depend on.
+
+    One thread: the layers are small, so more would not help, and the sums keep their order.
+
+    Returns:
+        The profile.
+
+    Raises:
+        ValueError: If the profile is unknown.
+    """
+    from cbnlib.book.plots import set_style
+
+    checked = check_profile(profile)
+    set_style()
+    torch.set_num_threads(1)
+    return checked
+
+
+def glue(name: str, value: object) -> None:
+    """Store a number or text under a name, for the prose of the book to quote.
+
+    A number that is NaN or infinite, and None, read "not available" there, whatever their format.
+    Outside the book (no `myst_nb` installed) this does nothing, so the notebook runs anywhere.
+    Scalars of NumPy and torch are turned into Python's, because the book cannot format them.
+    """
+    plain = value.item() if isinstance(value, np.generic | torch.Tensor) else value
+    if plain is None or (isinstance(plain, float) and not math.isfinite(plain)):
+        plain = _NotAvailable()
+    try:
+        from myst_nb import glue as store
+    except ImportError:
+        return
+    store(name, plain, display=False)
+
+
+class _NotAvailable:
+    """Reads "not available"; without quotes, so the book applies no number format to it."""
+
+    def __repr__(self) -> str:
+        return NOT_AVAILABLE
+
+
+def spread(values: Iterable[float], digits: str = ".2f") -> str:
+    """The median of numbers with the smallest and the largest, in words for the prose.
+
+    Args:
+        values: Numbers; those that are not finite are left out.
+        digits: How a number is formatted.
+
+    Example:
+        >>> spread([1, 2, 4]), spread([3.0], "g"), spread([math.nan])
+        ('2.00 (1.00 to 4.00)', '3', 'not available')
+    """
+    finite = [float(value) for value in values if math.isfinite(value)]
+    if not finite:
+        return NOT_AVAILABLE
+    middle, low, high = (f"{f(finite):{digits}}" for f in (statistics.median, min, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def listed(values: Iterable[float], digits: str = "g") -> str:
+    """Numbers one after the other, in words for the prose.
+
+    Args:
+        values: Numbers; one that is not finite reads "not available".
+        digits: How a number is formatted.
+
+    Example:
+        >>> listed([1, math.nan, 2.5]), listed([])
+        ('1, not available, 2.5', 'none')
+    """
+    texts = (f"{v:{digits}}" if math.isfinite(v) else NOT_AVAILABLE for v in map(float, values))
+    return ", ".join(texts) or "none"
+
+
+def least(values: Iterable[float]) -> float:
+    """The smallest finite number, NaN if there is none."""
+    return min(filter(math.isfinite, map(float, values)), default=math.nan)
+
+
+def most(values: Iterable[float]) -> float:
+    """The largest finite number, NaN if there is none."""
+    return max(filter(math.isfinite, map(float, values)), default=math.nan)
+
+
+def typical(values: Iterable[float]) -> float:
+    """The median of the finite numbers, NaN if there is none."""
+    finite = list(filter(math.isfinite, map(float, values)))
+    return statistics.median(finite) if finite else math.nan
+
+
+def best(runs: Iterable[Run]) -> Run | None:
+    """The run with the lowest loss, None if every one failed."""
+    return min((run for run in runs if not run.failure), key=lambda run: run.loss, default=None)
+
+
+def runs_of(
+    experiments: Sequence[Experiment],
+    profile: Profile,
+    notebook: str,
+    *,
+    data_folder: str | None = None,
+) -> list[list[Run]]:
+    """The runs of a notebook's experiments: trained now, or (profile `paper`) from its records.
+
+    A run whose training failed is one of the list; it says why in `Run.failure`, and its cell names
+    it. In the profile `paper` a committed record in `records/<notebook>` is used if it is that of
+    exactly this experiment. Without one the experiment is trained and kept in
+    `_build/runs/<notebook>`, where a run that was killed goes on.
+
+    Args:
+        experiments: What to run.
+        profile: `quick` or `paper`.
+        notebook: Name of the notebook, the folder of its records.
+        data_folder: Where MNIST's files lie, if a task needs them and they are not to be
+            downloaded.
+
+    Raises:
+        RecordError: If a record is damaged.
+        FileNotFoundError: In the profile `paper` outside a copy of the repository.
+    """
+    results = _runs_of(experiments, profile, notebook, data_folder)
+    for run in (run for runs in results for run in runs if run.failure):
+        print(f"{run.task.name}, {run.network.depth} layers, failed: {run.failure}")
+    return results
+
+
+def _runs_of(
+    experiments: Sequence[Experiment], profile: Profile, notebook: str, data_folder: str | None
+) -> list[list[Run]]:
+    if profile == "quick":
+        return [run_experiment(e, data_folder=data_folder) for e in experiments]
+    if profile != "paper":
+        return smoke_runs(experiments, profile, data_folder=data_folder)
+    kept = records_of(notebook)
+    records, workspace = [kept], kept.parents[1] / "_build" / "runs" / notebook
+    folder = data_folder or None
+    return [
+        obtain(e, records=records, workspace=workspace, data_folder=folder) for e in experiments
+    ]
+
+
+def origins(runs: Iterable[Run]) -> pd.DataFrame:
+    """Where runs come from, for the reader: trained here or from records, when, on what.
+
+    Also shows how many came from where, and hands that to the line of facts on the book's page.
+
+    Returns:
+        A row for each combination of origin, versions and machine: number of networks, dates of
+        the first and the last, seconds of training in all (an ensemble's count once).
+    """
+    groups: dict[tuple[str, ...], list[Provenance]] = {}
+    counts = {"from records": 0, "trained here": 0}
+    for run in runs:
+        where = run.provenance.environment
+        from_record = run.provenance.source == "record"
+        counts["from records" if from_record else "trained here"] += 1
+        kind = "from a record" if from_record else "trained here"
+        key: tuple[str, ...] = (
+            kind,
+            where["processor"],
+            where["threads"],
+            where["torch"],
+            where["cbnlib"],
+        )
+        groups.setdefault(key, []).append(run.provenance)
+    _publish(counts)
+    columns = ["origin", "processor", "threads", "torch", "cbnlib"]
+    rows = []
+    for key, members in groups.items():
+        days = sorted(provenance.finished[:10] for provenance in members)
+        when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+        seconds = sum(spent for _, spent in {(p.finished, p.seconds) for p in members})
+        facts = {"networks": len(members), "when": when, "seconds": round(seconds)}
+        rows.append(dict(zip(columns, key, strict=True)) | facts)
+    return pd.DataFrame(rows)[["origin", "networks", "when", "seconds", *columns[1:]]]
+
+
+def _publish(counts: dict[str, int]) -> None:
+    from IPython.display import display
+
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    data = {"text/markdown": f"Networks of this page: {told}."}
+    data["text/plain"] = data["text/markdown"]
+    display(data, metadata={ORIGINS: counts}, raw=True)

@@ -1,0 +1,20 @@
+"""The editions of the book: what the parameter `profile` of a notebook may be."""
+
+from typing import Literal, cast, get_args
+
+Profile = Literal["quick", "paper", "smoke", "smoke-zeros", "smoke-diverged"]
+"""`quick` trains small networks, `paper` shows the records of full-size runs. The others are the
+project's own (`cbnlib.book.smoke`): notebooks must cope with what such training leaves."""
+
+PROFILES: tuple[str, ...] = get_args(Profile)
+
+
+def check_profile(profile: str) -> Profile:
+    """Return the profile if it is one.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    return cast(Profile, profile)

@@ -1,0 +1,171 @@
+"""Figures behind a slider that works in a static page: one picture at a time, play and pause.
+
+Everything stands in the page itself. matplotlib's own `to_jshtml` loads a font from another host.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cbnlib._checks import check_positive, check_type
+from cbnlib._extras import extra
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+COLOURS = 64
+"""Of the pictures, which are WebP without loss: a quarter of what PNG takes for all colours."""
+
+
+@dataclass(frozen=True)
+class Slideshow:
+    """Pictures with a slider; the value of a notebook cell shows it.
+
+    Attributes:
+        pictures: WebP files.
+        labels: What the slider says, one per picture.
+        description: What there is to see, for those who cannot see it.
+    """
+
+    pictures: tuple[bytes, ...]
+    labels: tuple[str, ...]
+    description: str
+
+    def html(self) -> str:
+        """The slider with all pictures; without JavaScript it is the last picture."""
+        sources = [f"data:image/webp;base64,{_base64(picture)}" for picture in self.pictures]
+        facts = {"sources": sources[:-1], "labels": self.labels, "text": self.description}
+        data = json.dumps(facts).replace("<", "\\u003c")  # no tag ends the script
+        return _PAGE.format(
+            key=hashlib.sha256(data.encode()).hexdigest()[:12],
+            description=html.escape(self.description),
+            label=html.escape(self.labels[-1]),
+            source=sources[-1],
+            last=len(sources) - 1,
+            data=data,
+            script=_SCRIPT,
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """For notebooks: where HTML cannot be shown, the last picture is."""
+        return {
+            "text/html": self.html(),
+            "image/png": _base64(_as_png(self.pictures[-1])),
+            "text/plain": f"{self.description} ({self.labels[-1]})",
+        }
+
+
+def slideshow(
+    frames: Iterable[tuple[str, Figure]], description: str, *, dpi: float = 100
+) -> Slideshow:
+    """Make a slideshow of figures, closing each of them.
+
+    Args:
+        frames: What the slider says, such as the step, and the figure. From a generator, only one
+            figure is open at a time.
+        description: What there is to see, for those who cannot see it; the label is added to it.
+        dpi: Dots per inch of the pictures.
+
+    Raises:
+        TypeError: If a frame has no figure.
+        ValueError: If there is no figure or no description, the figures differ in size, or `dpi` is
+            not positive.
+    """
+    if not isinstance(description, str) or not description.strip():
+        raise ValueError(f"a slideshow needs a description, got {description!r}")
+    check_positive("dpi", dpi)
+    labels, pictures, sizes = [], [], set()
+    for label, figure in frames:
+        labels.append(label)
+        pictures.append(_picture(check_type("figure", figure, Figure), dpi))
+        sizes.add(tuple(map(float, figure.get_size_inches())))
+    if len(sizes) != 1:
+        raise ValueError(f"need figures of one size, got {sorted(sizes) or 'none'}")
+    return Slideshow(tuple(pictures), tuple(labels), description)
+
+
+def _picture(figure: Figure, dpi: float) -> bytes:
+    """The figure in few colours, as WebP."""
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=dpi, facecolor="white", bbox_inches=None)
+    plt.close(figure)
+    image = Image.open(full).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    image.convert("RGB").save(small, format="webp", lossless=True, quality=100, method=6)
+    return small.getvalue()
+
+
+def _as_png(picture: bytes) -> bytes:
+    """A picture for those who cannot show WebP."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(picture)).save(written, format="png", optimize=True)
+    return written.getvalue()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+# The book's dark theme dims pictures and puts a frame around them; here they lie on white already.
+# On a narrow screen its style sheet lets the box `wide-figure` scroll.
+_PAGE = """\
+<div data-slideshow="{key}" role="group" aria-label="{description}"
+ style="background:#fff;color:#222;color-scheme:light;border:1px solid #bbb;\
+border-radius:6px;padding:8px;max-width:860px;margin:0 auto">
+<div class="wide-figure">
+<img src="{source}" alt="{description} ({label})" style="display:block;max-width:100%;\
+height:auto;margin:0 auto;padding:0;background:none;filter:none">
+</div>
+<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:center">
+<button type="button" hidden style="min-width:5em;padding:4px 8px;color:#222;background:#eee;\
+border:1px solid #888;border-radius:4px">Play</button>
+<input type="range" hidden min="0" max="{last}" value="{last}" aria-label="picture"
+ aria-valuetext="{label}" style="flex:1;min-width:5em">
+<output style="min-width:5em;padding:0">{label}</output>
+</div>
+<script type="application/json">{data}</script>
+<script>{script}</script>
+</div>
+"""
+
+# Looks for slideshows that are not running yet, so that several on one page, even equal ones, and
+# a cell that runs again do not disturb each other.
+_SCRIPT = """
+document.querySelectorAll('[data-slideshow]:not([data-runs])').forEach(box => {
+  const text = box.querySelector('script[type="application/json"]');
+  if (!text) return;
+  box.dataset.runs = '';
+  const {sources, labels, text: description} = JSON.parse(text.textContent);
+  const find = name => box.querySelector(name);
+  const [image, button, range, output] = ['img', 'button', 'input', 'output'].map(find);
+  sources.push(image.src);
+  let timer = null;
+  const show = () => {
+    const i = Number(range.value);
+    image.src = sources[i];
+    image.alt = `${description} (${labels[i]})`;
+    output.textContent = labels[i];
+    range.setAttribute('aria-valuetext', labels[i]);
+  };
+  const pause = () => { clearInterval(timer); timer = null; button.textContent = 'Play'; };
+  const next = () => {
+    range.value = Number(range.value) + 1;
+    show();
+    if (range.value === range.max) pause();
+  };
+  button.addEventListener('click', () => {
+    if (timer !== null) return pause();
+    if (range.value === range.max) { range.value = 0; show(); }
+    button.textContent = 'Pause';
+    timer = setInterval(next, 400);
+  });
+  range.addEventListener('input', () => { pause(); show(); });
+  output.setAttribute('aria-live', 'off');
+  button.hidden = range.hidden = false;
+});
+"""

@@ -1,0 +1,80 @@
+"""Runs for the profiles `smoke`, `smoke-zeros` and `smoke-diverged`.
+
+What training finds differs from machine to machine, so a notebook must cope with every outcome.
+These profiles make the extreme ones: after `STEPS` steps no network has learned; with weights of
+zero no network keeps a mode; and training failed for one network of each group.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.obtain import run_experiment
+from cbnlib.runs.run import MEASURED, Run, failed
+from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
+from cbnlib.spectra.convolutions import weight_spectra
+from cbnlib.spectra.snapshots import SAMPLES, SpectraSnapshot
+from cbnlib.tasks import Task
+from cbnlib.training.train import evaluate
+
+STEPS, SNAPSHOTS, DATA = 20, 4, 64
+"""Of a run: steps, spectra over training, and samples of a task that makes its own."""
+
+
+def smoke_runs(
+    experiments: Sequence[Experiment], profile: str, *, data_folder: str | None = None
+) -> list[list[Run]]:
+    """The runs of experiments after `STEPS` steps, with the outcome that the profile forces.
+
+    Args:
+        experiments: What to run, for a moment.
+        profile: `smoke` leaves the runs as they are. `smoke-zeros` sets all weights to zero.
+            `smoke-diverged` turns the runs of the smallest seed into failed ones.
+        data_folder: As in `run_experiment`.
+    """
+    lowest = min((seed for e in experiments for seed in e.seeds), default=0)
+    results = []
+    for experiment in experiments:
+        short = _shortened(experiment)
+        runs = run_experiment(short, data_folder=data_folder, progress=False)
+        tasks = {spec: spec.load(data_folder=data_folder) for spec in short.tasks}
+        for i, (spec, seed) in enumerate(short.members):
+            if profile == "smoke-zeros" and not runs[i].failure:
+                runs[i] = _zeroed(runs[i], tasks[spec])
+            elif profile == "smoke-diverged" and seed == lowest:
+                runs[i] = failed(runs[i], f"made to fail (seed {seed})")
+        results.append(runs)
+    return results
+
+
+def _shortened(experiment: Experiment) -> Experiment:
+    """The experiment with fewer steps, fewer looks at them, and less data where a task says how."""
+    training = experiment.training
+    steps, snapshots = min(STEPS, training.steps), min(SNAPSHOTS, training.snapshots)
+    tasks = [
+        replace(task, options={**task.options, "samples": min(DATA, count)})
+        if isinstance(count := task.options.get("samples"), int)
+        else task
+        for task in experiment.tasks
+    ]
+    training = replace(training, steps=steps, snapshots=snapshots)
+    return replace(experiment, tasks=tuple(tasks), training=training)
+
+
+@torch.no_grad()
+def _zeroed(run: Run, task: Task) -> Run:
+    """The run as if its training had ended with weights of zero."""
+    model = run.model
+    for parameter in model.parameters():
+        parameter.zero_()
+    last = run.spectra[-1].step
+    amplitudes = mode_amplitudes(model, task.x[:SAMPLES])
+    return replace(
+        run,
+        fit=evaluate(model, task.x, task.y, loss=task.loss),
+        norm=0.0,
+        spectra=[*run.spectra[:-1], SpectraSnapshot(last, weight_spectra(model), amplitudes)],
+        activations=activation_spectra(model, task.x[:MEASURED]),
+    )

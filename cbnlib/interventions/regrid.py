@@ -1,0 +1,167 @@
+r"""Trained networks whose middle moves to another grid, and what layers cost there.
+
+The blocks of a layer keep their values, and so their norms, wherever their frequencies fit on both
+grids (S6). What changes are the pixels that the ReLUs act on. `compress` and `refine` go both ways,
+without any training; the misfit of the result has to be measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cbnlib.interventions.surgery import layer_at
+from cbnlib.network.frequencies import frequencies
+from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import CNN, CoarseStage
+from cbnlib.spectra.bottleneck import KeptMode
+
+
+@torch.no_grad()
+def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> CNN:
+    r"""The same network with some layers on a coarser grid, between two spectral crops.
+
+    The coarse layers have the blocks of the original ones at $\lvert\omega_i\rvert<n_i'/2$, zero at
+    a Nyquist frequency of the coarse grid, and the same $\beta$; so norms per block stay. Without
+    the ReLUs in between, frequencies that fit would pass exactly as before. A ReLU acts on the
+    pixels of the coarse grid, and the one after the last coarse layer makes no harmonics that are
+    too high for it: what that changes has to be measured.
+
+    Args:
+        model: The network, all on one grid; it stays as it is.
+        layers: First and last layer that become coarse, counted from 1.
+        grid: Pixels per axis of the coarse grid, at most the network's.
+
+    Returns:
+        A network with `CoarseStage(grid, first, last, "crop")`.
+
+    Raises:
+        ValueError: If the network has a coarse stage already, its filters are smaller than the
+            grid, or layers or grid do not fit.
+
+    Source: S6.
+    """
+    if model.config.coarse is not None or model.config.window is not None:
+        raise ValueError("only a network on one grid with full-size filters can be compressed")
+    if len(layers) != 2:
+        raise ValueError(f"layers must be the first and the last one, got {layers}")
+    stage = CoarseStage(grid, *layers, method="crop")
+    small = CNN(replace(model.config, coarse=stage), seed=0).to(next(model.parameters()))
+    small.load_state_dict({**small.state_dict(), **_unchanged(model, small)})
+    for layer in range(stage.first, stage.last + 1):
+        _crop_blocks(layer_at(model, layer), layer_at(small, layer))
+    return small
+
+
+def refine(model: CNN) -> CNN:
+    r"""The same network without its coarse stage: all layers on the full grid.
+
+    The layers that were coarse have the same blocks at $\lvert\omega_i\rvert<n_i'/2$, zero at all
+    other frequencies, and the same $\beta$. So the norm is the same, but for what stood at the
+    coarse grid's Nyquist frequency. Without ReLUs the function is the same, too; a ReLU acts on
+    more pixels now, and what that changes has to be measured.
+
+    Args:
+        model: A network with a coarse stage reached by spectral crop; it stays as it is.
+
+    Returns:
+        A network with the same config, `coarse` apart, which is None.
+
+    Raises:
+        ValueError: If there is no coarse stage, it is reached by another method, or the filters are
+            smaller than the grid.
+
+    Source: S6.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> coarse = CNN(CNNConfig(8, 3, 3, coarse=CoarseStage(5, 2, 2)), seed=0)
+        >>> fine = refine(coarse)
+        >>> [conv.grid for conv in fine.convs]
+        [(8,), (8,), (8,)]
+        >>> torch.isclose(fine.parameter_norm(), coarse.parameter_norm()).item()
+        True
+    """
+    stage = model.config.coarse
+    if stage is None or stage.method != "crop" or model.config.window is not None:
+        raise ValueError(
+            "only a network with a coarse stage between crops and full-size filters can be refined"
+        )
+    fine = CNN(replace(model.config, coarse=None), seed=0).to(next(model.parameters()))
+    fine.load_state_dict({**fine.state_dict(), **_unchanged(model, fine)})
+    for layer in range(stage.first, stage.last + 1):
+        _crop_blocks(layer_at(model, layer), layer_at(fine, layer))
+    return fine
+
+
+def multiplications(model: CNN, layers: Sequence[int]) -> int:
+    r"""Real multiplications by which layers with full-size filters act on one input.
+
+    $c_{out}c_{in}$ times `Frequencies.products`. The transforms before and after are not counted;
+    their share is small if the channels are many.
+
+    Args:
+        model: The network.
+        layers: Which layers, counted from 1.
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=16, width=3, depth=3), seed=0)
+        >>> multiplications(model, [2])  # 9 (1 + 7·4 + 1)
+        270
+    """
+    return sum(
+        conv.c_out * conv.c_in * frequencies(conv.grid).products
+        for conv in (layer_at(model, layer) for layer in layers)
+    )
+
+
+def factored_multiplications(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> int:
+    r"""Real multiplications of layers that have these modes only, with their blocks in two factors.
+
+    A block with $r$ directions is a product of a $c_{out}\times r$ and an $r\times c_{in}$ matrix,
+    so it takes $r(c_{in}+c_{out})$ products where that is fewer than $c_{out}c_{in}$; each counts
+    $m^2$ as in `Frequencies.products`. Blocks that are 0 take none. The function stays the same.
+
+    Args:
+        model: The network.
+        layers: Which layers, counted from 1.
+        modes: All that is left in them, see `keep_modes`.
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> from cbnlib import CNNConfig
+        >>> model = CNN(CNNConfig(grid=16, width=3, depth=3), seed=0)
+        >>> kept = [KeptMode((0,), 1, 1), KeptMode((1,), 2, 1)]
+        >>> factored_multiplications(model, [2], kept)  # (3 + 3) (1 + 4)
+        30
+    """
+    sizes = [(conv.c_in, conv.c_out) for conv in (layer_at(model, layer) for layer in layers)]
+    return sum(
+        mode.multiplicity**2 * min(mode.directions * (c_in + c_out), c_in * c_out)
+        for c_in, c_out in sizes
+        for mode in modes
+    )
+
+
+def _unchanged(model: CNN, small: CNN) -> dict[str, Tensor]:
+    """Every parameter but the filters of the layers that moved to another grid."""
+    theirs = small.state_dict()
+    return {k: v for k, v in model.state_dict().items() if v.shape == theirs[k].shape}
+
+
+def _crop_blocks(source: CircularConv, target: CircularConv) -> None:
+    """Copy the blocks at the frequencies below both grids' Nyquist; all others become zero."""
+    omega, grids = frequencies(target.grid).omega, torch.tensor([source.grid, target.grid])
+    fits = (2 * omega.abs() < grids.amin(dim=0)).all(dim=1)
+    rows = frequencies(source.grid).rows(omega[fits])
+    half, shape = source.blocks(), target.blocks().shape
+    blocks = half.new_zeros(*shape[:2], len(omega))
+    blocks[..., fits] = half.flatten(2)[..., rows]
+    target.set_blocks(blocks.reshape(shape))

@@ -1,0 +1,1 @@
+"""What is trained: frequencies of a cyclic grid, circular convolutions, and the network."""

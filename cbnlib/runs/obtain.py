@@ -1,0 +1,310 @@
+"""Runs: networks trained on tasks, with what they reached and what they cost.
+
+`run_task` is the short way. `run_experiment` keeps checkpoints and a record on disk, `obtain` looks
+for a record first.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from cbnlib._checks import check_flag, check_positive, check_type
+from cbnlib._extras import extra
+from cbnlib.network.model import CNN, CNNConfig
+from cbnlib.runs.checking import check_room
+from cbnlib.runs.checkpoint import SECONDS, Checkpointer
+from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.provenance import Provenance
+from cbnlib.runs.record import load_record, save_record
+from cbnlib.runs.run import EXAMPLES, MEASURED, HeldOut, Run, TaskFacts, failed
+from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.snapshots import SpectraRecorder, is_finite, snapshot_steps
+from cbnlib.tasks import Task
+from cbnlib.training.config import TrainConfig
+from cbnlib.training.ensemble import train_ensemble
+from cbnlib.training.loop import History, TrainingDivergedError
+from cbnlib.training.train import evaluate, train
+
+with extra("runs"):
+    from filelock import FileLock
+
+RECORD = "record"
+"""Name of the sealed folder in an experiment's folder."""
+
+
+def run_task(
+    task: Task, network: CNNConfig, training: TrainConfig, *, progress: bool = True
+) -> Run:
+    """Draw a network, train it on a task and measure it on all of the task's data.
+
+    The run has no spectra; `weight_spectra` and `activation_spectra` give those at the end.
+
+    Args:
+        task: The data and the loss that goes with them.
+        network: Sizes, head and initial gain; its grid must be the task's.
+        training: Ridge, optimiser, schedule, steps, and the one seed of the run, which draws the
+            weights, too.
+        progress: Whether to draw a progress bar.
+
+    Raises:
+        ValueError: If task, network and training do not fit together.
+        TypeError: If one of them is of another kind.
+        TrainingDivergedError: If training fails; see `train`.
+    """
+    check_type("task", task, Task)
+    check_type("network", network, CNNConfig)
+    check_type("training", training, TrainConfig)
+    _check_loss(task, training)
+    start = time.monotonic()
+    model = CNN(network, seed=training.seed)
+    history = train(model, task.x, task.y, training, progress=progress)
+    provenance = Provenance.now(time.monotonic() - start)
+    run = _measured(_unmeasured(task, model, training, history, provenance), task)
+    if run.failure:
+        raise TrainingDivergedError(run.failure, history)
+    return run
+
+
+def obtain(
+    experiment: Experiment,
+    *,
+    records: Sequence[Path],
+    workspace: Path | None,
+    data_folder: str | Path | None = None,
+    progress: bool = True,
+) -> list[Run]:
+    """The runs of an experiment: from a record if there is one, trained otherwise.
+
+    Args:
+        experiment: What to run.
+        records: Folders that hold experiments' folders, searched in order for one whose name ends
+            in the start of the digest, whatever its label.
+        workspace: Where an experiment without a record is run, in its own folder; None keeps
+            nothing on disk.
+        data_folder: As in `run_experiment`.
+        progress: Whether to draw a progress bar.
+
+    Raises:
+        RecordError: If a record on the way is damaged or not what its name says; it is never
+            replaced silently.
+        ValueError: As in `run_experiment`.
+    """
+    check_type("experiment", experiment, Experiment)
+    if isinstance(records, str | Path):
+        raise TypeError(f"records must be a list of folders, got {records!r}")
+    for folder in records:
+        path = folder_of(experiment, Path(folder)) / RECORD
+        if os.path.lexists(path):
+            return load_record(path, experiment.digest())[1]
+    own = folder_of(experiment, Path(workspace)) if workspace is not None else None
+    return run_experiment(experiment, folder=own, data_folder=data_folder, progress=progress)
+
+
+def folder_of(experiment: Experiment, root: Path) -> Path:
+    """The experiment's own folder in another one, whatever label it was made with.
+
+    Args:
+        experiment: The experiment.
+        root: Where experiments' folders lie.
+
+    Returns:
+        The one whose name ends in the start of the digest; if there is none, where it would be.
+    """
+    own = root / experiment.folder_name
+    found = sorted(root.glob(f"*-{experiment.digest()[:12]}"))
+    return own if own in found or not found else found[0]
+
+
+def run_experiment(
+    experiment: Experiment,
+    *,
+    folder: Path | None = None,
+    data_folder: str | Path | None = None,
+    checkpoint_seconds: float = SECONDS,
+    progress: bool = True,
+) -> list[Run]:
+    """Train the networks of an experiment, or load them if that was done before.
+
+    One network is trained by `train`, several by `train_ensemble`, which needs tasks with the same
+    inputs. Spectra are taken at `snapshot_steps`, in an ensemble at the start and the end.
+
+    Args:
+        experiment: What to run.
+        folder: The experiment's own folder, made if need be. Checkpoints lie there
+            during training, and a run that was killed goes on from the last of them; at the
+            end the record remains, `folder/record`. A second process waits for the first. None
+            keeps nothing on disk.
+        data_folder: Where the files of a task that reads files lie.
+        checkpoint_seconds: Time between two checkpoints; 0 saves after every step.
+        progress: Whether to draw a progress bar.
+
+    Returns:
+        The runs in the order of the experiment's tasks × seeds. The process that trains them gets
+        them unrounded, with provenance `live`.
+
+    Raises:
+        RecordError: If the folder has a damaged record, or one of another experiment.
+        ValueError: If tasks, network and training do not fit together, or the run is too large for
+            a record; that is said before training.
+    """
+    check_type("experiment", experiment, Experiment)
+    check_flag("progress", progress)
+    check_positive("checkpoint_seconds", checkpoint_seconds, zero=True)
+    if folder is None:
+        return _train(experiment, None, data_folder, progress)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        record, digest = folder / RECORD, experiment.digest()
+        checkpoint = Checkpointer(folder, digest, seconds=checkpoint_seconds)
+        if os.path.lexists(record):
+            runs = load_record(record, digest)[1]
+        else:
+            runs = _train(experiment, checkpoint, data_folder, progress)
+            save_record(record, experiment, runs)
+        checkpoint.remove()
+    return runs
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder; a killed one's lock ends with it."""
+    lock = folder / "lock"
+    with FileLock(lock):
+        yield
+    # Who waits for the removed file finds the record, and so does who makes it anew. Windows
+    # removes no file that another process has open: that one will do it.
+    with suppress(OSError):
+        lock.unlink()
+
+
+def _train(
+    experiment: Experiment,
+    checkpoint: Checkpointer | None,
+    data_folder: str | Path | None,
+    progress: bool,
+) -> list[Run]:
+    tasks = [spec.load(data_folder=data_folder) for spec in experiment.tasks]
+    for task in tasks:
+        _check_loss(task, experiment.training)
+    if checkpoint is not None:
+        sizes = [{"samples": len(t.x), "grid": t.grid, "loss": t.loss} for t in tasks]
+        check_room(experiment, sizes)
+    if len(experiment.members) == 1:
+        return [_train_one(experiment, tasks[0], checkpoint, progress)]
+    return _train_several(experiment, tasks, checkpoint, progress)
+
+
+def _train_one(
+    experiment: Experiment, task: Task, checkpoint: Checkpointer | None, progress: bool
+) -> Run:
+    training, start = experiment.training, time.monotonic()
+    model = CNN(experiment.network, seed=experiment.seeds[0])
+    recorder = SpectraRecorder(model, snapshot_steps(training.steps, training.snapshots), task.x)
+    if checkpoint is not None:
+        checkpoint.snapshots = recorder
+    try:
+        history = train(
+            model,
+            task.x,
+            task.y,
+            training,
+            checkpoint=checkpoint,
+            observe=lambda step, _: recorder.observe(step),
+            progress=progress,
+        )
+        failure = ""
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+    run = _unmeasured(task, model, training, history, _provenance(checkpoint, start))
+    return failed(run, failure) if failure else _measured(run, task, recorder)
+
+
+def _provenance(checkpoint: Checkpointer | None, start: float) -> Provenance:
+    """That of a run that ends now, with the seconds of all processes that took part."""
+    spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+    return Provenance.now(spent)
+
+
+def _train_several(
+    experiment: Experiment, tasks: list[Task], checkpoint: Checkpointer | None, progress: bool
+) -> list[Run]:
+    training, start = experiment.training, time.monotonic()
+    x = tasks[0].x
+    if not all(torch.equal(task.x, x) for task in tasks):
+        raise ValueError("the tasks of an ensemble must have the same inputs")
+    of_member = [task for task in tasks for _ in experiment.seeds]
+    models = [CNN(experiment.network, seed=seed) for _, seed in experiment.members]
+    recorders = [SpectraRecorder(model, {0, training.steps}, x) for model in models]
+    for recorder in recorders:
+        recorder.observe(0)
+    y = torch.stack([task.y for task in of_member])
+    try:
+        history = train_ensemble(models, x, y, training, checkpoint=checkpoint, progress=progress)
+        failure = ""
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+    provenance = _provenance(checkpoint, start)
+    runs = []
+    for task, model, recorder in zip(of_member, models, recorders, strict=True):
+        run = _unmeasured(task, model, training, history, provenance)
+        if training.steps and not failure:
+            recorder.observe(training.steps)
+        runs.append(failed(run, failure) if failure else _measured(run, task, recorder))
+    return runs
+
+
+def _unmeasured(
+    task: Task, model: CNN, training: TrainConfig, history: History, provenance: Provenance
+) -> Run:
+    return Run(
+        network=model.config,
+        training=training,
+        model=model,
+        history=history,
+        fit=math.nan,
+        norm=math.nan,
+        task=TaskFacts.of(task),
+        provenance=provenance,
+        examples=(task.x[:EXAMPLES].clone(), task.y[:EXAMPLES].clone()),
+    )
+
+
+def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> Run:
+    """The run with what its network reached; with a recorder, its snapshots and activations."""
+    model = run.model
+    if not is_finite(model):
+        return failed(run, "the weights became NaN or infinite at the last step")
+    fit = evaluate(model, task.x, task.y, loss=task.loss)
+    if not math.isfinite(fit):
+        return failed(run, f"the fit is {fit} after the last step")
+    return replace(
+        run,
+        fit=fit,
+        norm=float(model.parameter_norm().detach()),
+        spectra=recorder.taken if recorder is not None else [],
+        activations=activation_spectra(model, task.x[:MEASURED]) if recorder is not None else [],
+        held_out=_on_held_out(model, task),
+    )
+
+
+@torch.no_grad()
+def _on_held_out(model: CNN, task: Task) -> HeldOut | None:
+    """What a classifier reaches on the held-out samples, in batches that bound the memory."""
+    if task.held_out is None or task.loss != "cross_entropy":
+        return None
+    x, y = task.held_out
+    guesses = torch.cat([model(batch).argmax(dim=1) for batch in x.split(512)])
+    accuracy = float((guesses == y).double().mean())
+    return HeldOut(len(x), evaluate(model, x, y, loss=task.loss), accuracy)
+
+
+def _check_loss(task: Task, training: TrainConfig) -> None:
+    if training.loss != task.loss:
+        raise ValueError(f"task {task.name!r} needs loss {task.loss!r}, got {training.loss!r}")

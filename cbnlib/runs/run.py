@@ -1,0 +1,181 @@
+"""What is known of a finished run, whether it was just trained or comes from a record."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from cbnlib.network.model import CNN, CNNConfig
+from cbnlib.runs.provenance import Provenance
+from cbnlib.spectra.convolutions import weight_spectra
+from cbnlib.spectra.snapshots import SpectraSnapshot
+from cbnlib.spectra.spectrum import Spectrum
+from cbnlib.tasks.base import Task
+from cbnlib.training.config import Loss, TrainConfig
+from cbnlib.training.loop import History
+
+EXAMPLES = 64
+"""How many samples a record keeps."""
+
+MEASURED = 10_000
+"""Over how many samples activation spectra are taken at most."""
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What is kept of a task when its data are not.
+
+    Attributes:
+        name: What it is called in tables and titles.
+        samples: Size of the data set.
+        grid: Pixels per axis.
+        variance: As `Task.variance`; None for labels, which have none.
+        loss: The data term that fits the targets.
+        sha256_x: Digest of the inputs' bytes.
+        sha256_y: Digest of the targets' bytes.
+    """
+
+    name: str
+    samples: int
+    grid: tuple[int, ...]
+    variance: float | None
+    loss: Loss
+    sha256_x: str
+    sha256_y: str
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskFacts":
+        """The facts of a task."""
+        return cls(
+            name=task.name,
+            samples=len(task.x),
+            grid=task.grid,
+            variance=task.variance if task.y.is_floating_point() else None,
+            loss=task.loss,
+            sha256_x=_sha256(task.x),
+            sha256_y=_sha256(task.y),
+        )
+
+
+def _sha256(values: Tensor) -> str:
+    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a network reaches on samples that it was not trained on.
+
+    Attributes:
+        samples: How many.
+        fit: The data term.
+        accuracy: Share of the samples whose label has the largest output.
+    """
+
+    samples: int
+    fit: float
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    r"""A finished run.
+
+    Attributes:
+        network: What the network was made from.
+        training: How it was trained.
+        model: The trained network. From a record, it agrees with the one that was trained to about
+            3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
+        history: The course of the training; in an ensemble, the mean over its members.
+        fit: The data term over the whole data set at the end.
+        norm: $\lVert\theta\rVert^2$ at the end.
+        task: What is kept of the task.
+        provenance: When, on what and how long it was trained.
+        spectra: Spectra over training, from step 0 to the end; empty if none were taken.
+        activations: Activation spectra over the data at the end, of more than `MEASURED` samples
+            over the first `MEASURED`; empty if they were not taken.
+        examples: Inputs and targets of the first samples, at most `EXAMPLES`.
+        held_out: What a classifier reaches on the task's held-out samples; None without those.
+        failure: Why training failed, empty if it did not. Such a run has no network: its weights,
+            `fit`, `norm` and `loss` are NaN, and it has no spectra.
+    """
+
+    network: CNNConfig
+    training: TrainConfig
+    model: CNN
+    history: History
+    fit: float
+    norm: float
+    task: TaskFacts
+    provenance: Provenance
+    examples: tuple[Tensor, Tensor]
+    spectra: list[SpectraSnapshot] = field(default_factory=list)
+    activations: list[Spectrum] = field(default_factory=list)
+    held_out: HeldOut | None = None
+    failure: str = ""
+
+    @property
+    def loss(self) -> float:
+        r"""What training minimises: $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
+        return self.fit + self.training.ridge * self.norm
+
+    @property
+    def weight_spectra(self) -> list[Spectrum]:
+        """Weight spectra at the end, one per convolution, first layer first: use these for numbers.
+
+        Those that were taken when training ended; where none were, they are computed from the
+        network. A record keeps them in 16 bits: three digits of a value above 6e-5, steps of 6e-8
+        below. The weights of its network lack what adds up to 3e-3 of a layer's norm, so small
+        values and large ratios of the model's own spectra mean nothing. A failed run has none.
+        """
+        if self.spectra and self.spectra[-1].step == self.training.steps:
+            return self.spectra[-1].layers
+        return [] if self.failure else weight_spectra(self.model)
+
+    @property
+    def flat_error(self) -> float:
+        """Squared error per sample of the best constant image, estimated from the `examples`.
+
+        A network that says nothing of its input outputs a constant per channel, because it commutes
+        with translations.
+
+        Raises:
+            ValueError: The targets are labels.
+        """
+        targets = self.examples[1]
+        if not targets.is_floating_point():
+            raise ValueError(f"{self.task.name}: there is no constant image among labels")
+        pixels = tuple(range(2, targets.ndim))
+        flat = targets.mean(dim=(0, *pixels), keepdim=True)
+        return float((targets - flat).square().sum()) / len(targets)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the fit is below half of `flat_error`: the book's rule.
+
+        Raises:
+            ValueError: The targets are labels.
+        """
+        return self.fit < self.flat_error / 2
+
+
+def failed(run: Run, failure: str) -> Run:
+    """The run as one whose training failed; the weights of its network become NaN.
+
+    Args:
+        run: Before it failed.
+        failure: Why.
+    """
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.fill_(math.nan)
+    return replace(
+        run,
+        fit=math.nan,
+        norm=math.nan,
+        spectra=[],
+        activations=[],
+        held_out=None,
+        failure=failure,
+    )

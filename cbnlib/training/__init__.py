@@ -1,0 +1,1 @@
+"""How it is trained: the regularised loss, minimised step by step, alone or as an ensemble."""

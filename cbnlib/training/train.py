@@ -1,0 +1,181 @@
+r"""Training with the ridge.
+
+Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2$.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import TypeVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from cbnlib._checks import check_choice, check_count, check_finite, check_precision, check_type
+from cbnlib.network.model import CNN
+from cbnlib.training.config import Loss, TrainConfig
+from cbnlib.training.engine import Engine, obstacle
+from cbnlib.training.loop import Checkpoint, History, TrainingLoop
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class _DataTerm:
+    """The data term of a network over the batches of a data set."""
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
+        fit, size = fit_function(config.loss), min(len(x), config.batch_size)
+        self.way: Engine | _Autograd = _Autograd(model, fit)
+        if isinstance(model, CNN) and not obstacle(model):
+            self.way = Engine(model, fit, size)
+        self.parameters, self.x, self.y = list(model.parameters()), x.detach(), y.detach()
+
+    def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        return self.way.gradients(self.x[batch], self.y[batch])
+
+    @torch.no_grad()
+    def norms(self) -> Tensor:
+        return reduce(torch.add, (p.square().sum() for p in self.parameters))
+
+
+class _Autograd:
+    """What `Engine` does, for networks that are not plain `CNN`s."""
+
+    def __init__(self, model: nn.Module, fit_function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.model, self.fit_function = model, fit_function
+
+    @torch.enable_grad()
+    def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        self.model.zero_grad()
+        output = self.model(x)
+        fit = self.fit_function(output, y)
+        fit.backward()
+        return fit.detach(), output.detach()
+
+
+def train(
+    model: Network,
+    x: Tensor,
+    y: Tensor,
+    config: TrainConfig,
+    *,
+    checkpoint: Checkpoint | None = None,
+    observe: Callable[[int, Network], None] | None = None,
+    progress: bool = True,
+) -> History:
+    r"""Minimise the regularised loss of `model` in place.
+
+    The ridge is the optimiser's `weight_decay` of $2\lambda$: with the parameters in operator scale
+    this is exactly the gradient of $\lambda\lVert\theta\rVert^2$, for SGD and for Adam (not AdamW,
+    which is another method). The same model, data, config, thread count and library versions
+    give the same bits.
+
+    The module `engine` trains a plain `CNN`. Automatic differentiation, which is slower, trains any
+    other module: also a `CNN` with a frozen or shared weight, a hook or a method of its own.
+
+    Args:
+        model: The network, in the dtype of the data: a `CNN`, or any module that maps `x` to one
+            output per sample.
+        x: Inputs, shape `[samples, c_in, *grid]`.
+        y: Targets, shape of the output; integer labels `[samples]` for cross-entropy.
+        config: Ridge, optimiser, schedule, steps and seed.
+        checkpoint: Where to resume from and to save to; the end has the same bits either way.
+        observe: Called with the step and the network before the first step and after every one;
+            it must leave the network alone. A resumed run goes on with the next step.
+        progress: Whether to draw a bar with loss, fit, $\lVert\theta\rVert^2$ and time left; tqdm
+            draws it, without that package there is none.
+
+    Returns:
+        The history; `steps=0` gives an empty one.
+
+    Raises:
+        TypeError: If the network is not a module, the data are not tensors, or the config is not a
+            `TrainConfig`.
+        ValueError: If data or weights hold NaN or infinity, the shapes of `x`, `y` and the output
+            do not fit together, or no parameter requires a gradient.
+        TrainingDivergedError: If the loss becomes NaN or infinite, the norm explodes, or the
+            output becomes a constant.
+    """
+    check_data(model, x, y, check_type("config", config, TrainConfig).loss)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("the network has no parameter that requires a gradient")
+    loop = TrainingLoop(_DataTerm(model, x, y, config), len(x), config)
+    watched = None if observe is None else lambda step: observe(step, model)
+    return loop.run("train", checkpoint=checkpoint, observe=watched, progress=progress)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, x: Tensor, y: Tensor, *, loss: Loss = "square", batch_size: int = 1024
+) -> float:
+    """The data term (no ridge) over a whole data set, in batches.
+
+    Args:
+        model: The network.
+        x: Inputs, shape `[samples, c_in, *grid]`.
+        y: Targets, as in `train`.
+        loss: `square` (sum over pixels, mean over samples) or `cross_entropy`.
+        batch_size: Samples per batch; bounds the memory.
+
+    Raises:
+        TypeError: If the network is not a module or the data are not tensors.
+        ValueError: If the loss is unknown, data or weights hold NaN or infinity, or the shapes do
+            not fit together.
+    """
+    check_count("batch_size", batch_size)
+    term = fit_function(loss)
+    check_data(model, x, y, loss)
+    pairs = zip(x.split(batch_size), y.split(batch_size), strict=True)
+    return sum(float(term(model(a), b)) * len(a) for a, b in pairs) / len(x)
+
+
+def _square(output: Tensor, y: Tensor) -> Tensor:
+    return (output - y).square().sum() / len(y)
+
+
+def fit_function(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The data term of a kind of loss, as a function of outputs and targets.
+
+    Raises:
+        ValueError: If there is no such loss.
+    """
+    check_choice("loss", loss, get_args(Loss))
+    return _square if loss == "square" else nn.functional.cross_entropy
+
+
+def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
+    """Check that a network and its data fit and are finite; `train` says what is raised."""
+    check_finite("x", x)
+    check_type("y", y, Tensor)
+    for name, parameter in check_type("model", model, nn.Module).named_parameters():
+        check_precision(name, check_finite(name, parameter.detach()))
+    if len(x) == 0 or len(x) != len(y):
+        raise ValueError(f"x and y must hold the same number >= 1 of samples: {len(x)}, {len(y)}")
+    if x.device != y.device:
+        raise ValueError(f"x and y must lie on one device, got {x.device} and {y.device}")
+    shape = tuple(_output(model, x[:1]).shape[1:])
+    if loss == "square":
+        check_finite("y", y)
+        if y.shape[1:] != shape:
+            raise ValueError(f"y must have shape {(len(x), *shape)}, got {tuple(y.shape)}")
+    elif len(shape) != 1:
+        raise ValueError(
+            "loss 'cross_entropy' needs a network with one output per class, such as "
+            f"head='pooling'; the output of this one has shape {shape}"
+        )
+    elif y.ndim != 1 or y.dtype != torch.int64 or not 0 <= int(y.min()) <= int(y.max()) < shape[0]:
+        raise ValueError(
+            f"y must hold integer labels in 0..{shape[0] - 1}, one per sample, as torch.int64, "
+            f"got {y.dtype} of shape {tuple(y.shape)} in {y.min()}..{y.max()}"
+        )
+
+
+@torch.no_grad()
+def _output(model: nn.Module, x: Tensor) -> Tensor:
+    """What the network returns; in evaluation mode, so that looking changes nothing."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        return check_type("the network's output", model(x), Tensor)
+    finally:
+        for module, training in modes:
+            module.training = training
