@@ -7,7 +7,7 @@ import pytest
 
 from cbnlib.book import where
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PRETENDER = """#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >> "{log}"

@@ -290,7 +290,7 @@ def test_without_what_windows_lacks(tmp_path: Path) -> None:
 
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert commit_of(Path(__file__).parents[1]) == ""
+    assert commit_of(Path(__file__).parents[2]) == ""
 
 
 def _run_and_tell(folder: Path, answers: Any) -> None:

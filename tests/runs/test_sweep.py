@@ -202,7 +202,7 @@ class Cluster:
         command = [sys.executable, "-m", "dask", kind, *where, *options]
         with (self.folder / "output").open("ab") as output:
             process = subprocess.Popen(
-                command, cwd=Path(__file__).parents[1], stdout=output, stderr=subprocess.STDOUT
+                command, cwd=Path(__file__).parents[2], stdout=output, stderr=subprocess.STDOUT
             )
         self.processes.append(process)
         return process

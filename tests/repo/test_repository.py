@@ -11,7 +11,7 @@ import yaml
 
 from cbnlib import __version__
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {
     ".git",
     ".venv",
@@ -140,7 +140,9 @@ def test_paths_named_in_the_texts_exist(file):
 
 def test_no_path_of_a_machine_in_any_file():
     home = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w+")
-    assert {path for path, text in texts() if home.search(text)} <= {"tests/test_repository.py"}
+    assert {path for path, text in texts() if home.search(text)} <= {
+        "tests/repo/test_repository.py"
+    }
 
 
 @pytest.mark.parametrize(

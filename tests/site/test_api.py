@@ -10,7 +10,7 @@ import pytest
 
 import cbnlib
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "book" / "api").glob("*.md"))
 
 

@@ -683,7 +683,7 @@ def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
 
 def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights() -> None:
     """The second value of a layer with one kept direction is what the weights lack."""
-    records = Path(__file__).parents[1] / "records" / "02_digit0"
+    records = Path(__file__).parents[2] / "records" / "02_digit0"
     stored, rebuilt = [], []
     for sealed_folder in sorted(records.glob(f"*/{RECORD}")):
         [run] = load_record(sealed_folder)[1]
