@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -45,21 +46,28 @@ def start(profile: str) -> Profile:
     return checked
 
 
-def glue(name: str, value: object) -> None:
-    """Store a number or text under a name, for the prose of the book to quote.
+def glue(**numbers: object) -> None:
+    """Store numbers or texts under their names, for the prose of the book to quote.
 
     A number that is NaN or infinite, and None, read "not available" there, whatever their format.
     Outside the book (no `myst_nb` installed) this does nothing, so the notebook runs anywhere.
     Scalars of NumPy and torch are turned into Python's, because the book cannot format them.
+
+    Args:
+        numbers: What the prose calls them, with their values.
     """
+    with suppress(ModuleNotFoundError):
+        from myst_nb import glue as store
+
+        for name, value in numbers.items():
+            store(name, _plain(value), display=False)
+
+
+def _plain(value: object) -> object:
     plain = value.item() if isinstance(value, np.generic | torch.Tensor) else value
     if plain is None or (isinstance(plain, float) and not math.isfinite(plain)):
-        plain = _NotAvailable()
-    try:
-        from myst_nb import glue as store
-    except ImportError:
-        return
-    store(name, plain, display=False)
+        return _NotAvailable()
+    return plain
 
 
 class _NotAvailable:

@@ -10,6 +10,7 @@ from torch import Tensor
 from cbnlib._checks import check_count, check_finite, check_grid, check_positive
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CNN, CNNConfig
+from cbnlib.theory.lower_bounds import norm_of_values
 
 
 def linear_cost(s: Tensor, L: int, *, tolerance: float = 1e-12) -> Tensor:
@@ -39,8 +40,7 @@ def linear_cost(s: Tensor, L: int, *, tolerance: float = 1e-12) -> Tensor:
         >>> float(linear_cost(s, 8))
         16.0
     """
-    kept = _non_zero(s, tolerance)
-    return check_count("L", L) * kept.pow(2 / L).sum()
+    return norm_of_values(_non_zero(s, tolerance), L)
 
 
 def linear_cost_expansion(s: Tensor, L: int, *, tolerance: float = 1e-12) -> Tensor:

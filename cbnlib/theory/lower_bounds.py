@@ -28,6 +28,22 @@ def schatten(s: Tensor, p: float) -> Tensor:
     return norm
 
 
+def norm_of_values(s: Tensor, L: int) -> Tensor:
+    r"""$L\sum_is_i^{2/L}$: what singular values cost, spread evenly over $L$ layers (S1, S2).
+
+    Args:
+        s: Non-negative, shape `[..., r]`; a zero costs nothing.
+        L: Depth.
+
+    Returns:
+        Shape `[...]`.
+
+    Raises:
+        ValueError: If `L` is no integer >= 1.
+    """
+    return check_count("L", L) * s.pow(2 / L).sum(dim=-1)
+
+
 def norm_lower_bound(s: Tensor, L: int) -> Tensor:
     r"""The bound $L\,\lVert J\rVert_{2/L}^{2/L}=L\sum_is_i^{2/L}\le\lVert\theta\rVert^2$.
 
@@ -51,9 +67,7 @@ def norm_lower_bound(s: Tensor, L: int) -> Tensor:
         >>> norm_lower_bound(torch.tensor([1.0, 1.0, 0.0]), L=8)
         tensor(16.)
     """
-    check_count("L", L)
-    bound: Tensor = L * (_check_values(s).pow(2 / L) * _nonzero(s)).sum(dim=-1)
-    return bound
+    return norm_of_values(_check_values(s) * _nonzero(s), L)
 
 
 def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tensor]:

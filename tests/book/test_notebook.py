@@ -34,22 +34,21 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_glue_stores_plain_python_numbers(stored: dict[str, Any]) -> None:
-    for name, value in {"a": np.float64(1.5), "b": torch.tensor(2), "c": 3, "d": "x"}.items():
-        glue(name, value)
+    glue(a=np.float64(1.5), b=torch.tensor(2), c=3, d="x")
     assert stored == {"a": 1.5, "b": 2, "c": 3, "d": "x"}
     assert [type(v) for v in stored.values()] == [float, int, int, str]
 
 
 @pytest.mark.parametrize("value", [float("nan"), np.float64("inf"), None, torch.tensor(-np.inf)])
 def test_glue_says_where_there_is_no_number(stored: dict[str, Any], value: object) -> None:
-    glue("loss", value)
+    glue(loss=value)
     shown = repr(stored["loss"])
     assert formatted(shown, ".2f") == formatted(shown, "d") == formatted(shown, "s") == shown
 
 
 def test_notebooks_run_without_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "myst_nb", None)  # import fails
-    glue("a", 1.0)
+    glue(a=1.0)
 
 
 def test_environment_names_versions() -> None:
