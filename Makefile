@@ -13,7 +13,7 @@ MNIST_OPTION = $(if $(MNIST),-p mnist_folder "$$(cd "$(MNIST)" && pwd)")
 EXECUTE = $(BIN)/python -m tools.execute --profile "$(PROFILE)" $(SEED_OPTION) $(MNIST_OPTION)
 
 .PHONY: help install book notebook mnist-folder test lint records stability bench pair problems course check-browser clean
-.PHONY: figures check-figures check-links pdf
+.PHONY: figures check-figures check-links pdf pins
 
 # No pip: the environment is half made (python3-venv was missing), or its Python is gone.
 $(shell $(BIN)/python -c 'import pip' 2>/dev/null || rm -f $(STAMP))
@@ -44,6 +44,7 @@ help:
 	@echo "make figures        accept the figures of the paper edition as they are now"
 	@echo "make check-links    ask every address outside that the rendered book links to"
 	@echo "make pdf            print the rendered book to _build/book.pdf, by Chromium"
+	@echo "make pins           renew every version in constraints.txt, for all supported Pythons at once"
 	@echo "make clean          remove what was built; the environment and full-size runs stay"
 
 install: $(STAMP)
@@ -110,6 +111,12 @@ figures: $(STAMP)
 
 check-links: $(STAMP)
 	$(BIN)/python -m tools.external_links --check
+
+pins: $(STAMP)
+	$(BIN)/python -m pip install --quiet uv
+	{ grep '^#' constraints.txt; $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--no-header --no-annotate --quiet | sed 's/ *;.*//' | LC_ALL=C sort -t= -k1,1 -u; } > constraints.new
+	mv constraints.new constraints.txt
 
 pdf: $(STAMP)
 	$(BIN)/python -m tools.pdf
