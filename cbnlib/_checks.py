@@ -1,9 +1,9 @@
 """Checks of user input: each returns the clean value or raises an error that names the bad one."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -34,6 +34,34 @@ def check_grid(grid: object) -> tuple[int, ...]:
     if len(axes) not in (1, 2):
         raise ValueError(f"grid must have 1 or 2 axes, got {len(axes)}: {axes}")
     return tuple(check_count("grid axis", n) for n in axes)
+
+
+class Grid:
+    """A field of a frozen dataclass: takes an integer or several, and holds a tuple.
+
+    Raises:
+        ValueError: On construction of the dataclass, as `check_grid`.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Remember what the field is called."""
+        self.name = name
+
+    @overload
+    def __get__(self, config: None, owner: type) -> "Grid": ...
+
+    @overload
+    def __get__(self, config: object, owner: type) -> tuple[int, ...]: ...
+
+    def __get__(self, config: Any, owner: type) -> Any:
+        """The tuple; of the class itself nothing, so the field has no default."""
+        if config is None:
+            raise AttributeError(self.name)
+        return config.__dict__[self.name]
+
+    def __set__(self, config: object, grid: int | Sequence[int]) -> None:
+        """Check the grid and hold it; a frozen dataclass sets a field only once."""
+        config.__dict__[self.name] = check_grid(grid)
 
 
 def check_count(name: str, value: object, minimum: int = 1) -> int:

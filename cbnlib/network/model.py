@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib._checks import (
+    Grid,
     check_choice,
     check_count,
     check_flag,
-    check_grid,
     check_positive,
     check_type,
 )
@@ -35,18 +35,17 @@ class CoarseStage:
         ValueError: On construction, if the layers are no range of layers or the method is unknown.
     """
 
-    grid: int | Sequence[int]
-    """Pixels per axis of the coarse grid; stored as a tuple."""
-    first: int
+    grid: Grid = Grid()  # noqa: RUF009
+    """Pixels per axis of the coarse grid, an integer or several; holds a tuple."""
+    first: int  # type: ignore[misc]  # `Grid` is no default
     """First layer on it, counted from 1."""
-    last: int
+    last: int  # type: ignore[misc]  # `Grid` is no default
     """Last layer on it."""
     method: Method = "crop"
     """How signals get there; they come back by the adjoint map."""
 
     def __post_init__(self) -> None:
-        """Check every field, and store the grid as a tuple."""
-        object.__setattr__(self, "grid", check_grid(self.grid))
+        """Check every field."""
         object.__setattr__(self, "first", check_count("first coarse layer", self.first))
         last = check_count("last coarse layer", self.last, minimum=self.first)
         object.__setattr__(self, "last", last)
@@ -62,11 +61,11 @@ class CNNConfig:
         TypeError: If `coarse` is neither None nor a `CoarseStage`.
     """
 
-    grid: int | Sequence[int]
-    """Pixels per axis; stored as a tuple."""
-    width: int
+    grid: Grid = Grid()  # noqa: RUF009
+    """Pixels per axis, an integer or several; holds a tuple."""
+    width: int  # type: ignore[misc]  # `Grid` is no default
     """Channels of every hidden layer."""
-    depth: int
+    depth: int  # type: ignore[misc]  # `Grid` is no default
     """L, the number of linear layers, the head included."""
     c_in: int = 1
     """Channels of the input."""
@@ -91,18 +90,17 @@ class CNNConfig:
     is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
 
     def __post_init__(self) -> None:
-        """Check every field; store grid and window as tuples, numbers as Python's own."""
+        """Check every field; store the window as a tuple, numbers as Python's own."""
         check_choice("head", self.head, get_args(Head))
         check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         check_choice("parametrization", self.parametrization, get_args(Parametrization))
-        grid, minimum = check_grid(self.grid), 2 if self.head == "pooling" else 1
+        minimum = 2 if self.head == "pooling" else 1
         clean = {
-            "grid": grid,
             "width": check_count("width", self.width),
             "depth": check_count("depth", self.depth, minimum=minimum),
             "c_in": check_count("c_in", self.c_in),
             "c_out": check_count("c_out", self.c_out),
-            "window": None if self.window is None else check_window(self.window, grid),
+            "window": None if self.window is None else check_window(self.window, self.grid),
             "bias": check_flag("bias", self.bias),
             "gain": check_positive("gain", self.gain),
         }
@@ -119,7 +117,7 @@ class CNNConfig:
         """Grid of a layer, counted from 1."""
         check_count("layer", layer)
         coarse = self.coarse and self.coarse.first <= layer <= self.coarse.last
-        return check_grid(self.coarse.grid if self.coarse and coarse else self.grid)
+        return self.coarse.grid if self.coarse and coarse else self.grid
 
 
 class CNN(nn.Module):
@@ -167,7 +165,7 @@ class CNN(nn.Module):
     def _draw(self, layer: int, c_in: int, c_out: int, generator: torch.Generator) -> CircularConv:
         config, grid = self.config, self.config.grid_of(layer)
         # A filter with a window has as many taps on either grid, so it is drawn where it is.
-        drawn_on = grid if config.window is not None else check_grid(config.grid)
+        drawn_on = grid if config.window is not None else config.grid
         conv = CircularConv(
             c_in,
             c_out,
@@ -182,12 +180,12 @@ class CNN(nn.Module):
 
     def _resample(self, layer: int) -> nn.Module:
         """What takes signals to the grid of a layer from that of the one before (or the input)."""
-        coarse, full = self.config.coarse, check_grid(self.config.grid)
+        coarse, full = self.config.coarse, self.config.grid
         here = self.config.grid_of(layer)
         before = self.config.grid_of(layer - 1) if layer > 1 else full
         if coarse is None or here == before:
             return nn.Identity()
-        return Resample(full, check_grid(coarse.grid), coarse.method, adjoint=here == full)
+        return Resample(full, coarse.grid, coarse.method, adjoint=here == full)
 
     def _dense_head(self, generator: torch.Generator) -> nn.Linear:
         dense = nn.Linear(self.config.width, self.config.c_out, bias=self.config.bias)
