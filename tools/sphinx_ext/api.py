@@ -85,7 +85,7 @@ def _full_names(module: ModuleType) -> Iterator[str]:
         yield full
         if inspect.isclass(value):
             methods = (n for n in vars(value) if not n.startswith("_"))
-            documented = (n for n in methods if inspect.getdoc(getattr(value, n)) is not None)
+            documented = (n for n in methods if inspect.getdoc(getattr(value, n, None)) is not None)
             yield from (f"{full}.{n}" for n in documented if _is_method(vars(value)[n]))
 
 
