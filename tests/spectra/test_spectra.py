@@ -338,15 +338,11 @@ def test_the_number_of_threads_stays(threads):
     assert [torch.get_num_threads(), *in_new_thread] == [threads, threads]
 
 
-def test_workers_have_one_thread_each_from_the_first_call_on():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        cbnlib.spectra._svd._pool.cache_clear()
-        cbnlib.spectra._svd.on_cores(abs, [-1, -2])
-        in_workers = cbnlib.spectra._svd.on_cores(lambda _: _threads_after_work(), range(20))
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_workers_have_one_thread_each_from_the_first_call_on(threads):
+    cbnlib.spectra._svd._pool.cache_clear()
+    cbnlib.spectra._svd.on_cores(abs, [-1, -2])
+    in_workers = cbnlib.spectra._svd.on_cores(lambda _: _threads_after_work(), range(20))
     assert in_workers == [1] * 20
 
 
@@ -357,16 +353,12 @@ def _threads_after_work():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_the_pool_works_in_a_forked_process():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
-        child = os.fork()
-        if child == 0:
-            os._exit(cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_the_pool_works_in_a_forked_process(threads):
+    assert cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
+    child = os.fork()
+    if child == 0:
+        os._exit(cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
     end = time.monotonic() + 10
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
         if time.monotonic() > end:
@@ -375,40 +367,27 @@ def test_the_pool_works_in_a_forked_process():
     assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
-        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
-        [[1.0, 2e-30, 0], [0, 1e-44, 3e-39]],
-    ],
-    ids=["subnormal", "its square is", "both"],
-)
-def test_weights_that_decayed_to_nothing_have_singular_values(block):
-    """The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
-    blocks = torch.tensor(block, dtype=torch.complex64).unsqueeze(-1)
+SMALL = {
+    "subnormal": [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
+    "its square is": [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
+    "both": [[1.0, 2e-30, 0], [0, 1e-44, 3e-39]],
+    "zeros": [[0.0, 0, 0], [0, 0, 0]],
+}
+"""The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_that_decayed_to_nothing_have_singular_values(name):
+    blocks = torch.tensor(SMALL[name], dtype=torch.complex64).unsqueeze(-1)
     values = cbnlib.spectra.convolutions.spectrum_of_blocks(blocks, (1,)).values[0].double()
-    exact = torch.from_numpy(np.linalg.svd(np.array(block), compute_uv=False))
+    exact = torch.from_numpy(np.linalg.svd(np.array(SMALL[name]), compute_uv=False))
     torch.testing.assert_close(values, exact, rtol=1e-6, atol=1e-13 * float(exact[0]))
 
 
-@pytest.mark.parametrize(
-    "matrix",
-    [
-        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
-        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
-        [[0.0, 0, 0], [0, 0, 0]],
-    ],
-    ids=["subnormal", "its square is", "zeros"],
-)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
-def test_singular_vectors_of_almost_nothing(matrix, dtype):
-    given = torch.tensor(matrix, dtype=dtype)
+def test_singular_vectors_of_almost_nothing(name, dtype):
+    given = torch.tensor(SMALL[name], dtype=dtype)
     u, s, vh = cbnlib.spectra._svd.singular_vectors(given)
     close = {"rtol": 1e-5, "atol": 1e-12 * float(given.abs().max())}
     torch.testing.assert_close(u * s @ vh, given, **close)
-
-
-def test_nothing_at_all_has_singular_values_zero():
-    zeros = torch.zeros(2, 3, 1, dtype=torch.complex64)
-    assert not cbnlib.spectra.convolutions.spectrum_of_blocks(zeros, (1,)).values.any()

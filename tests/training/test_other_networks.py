@@ -55,58 +55,36 @@ def transpose_strides(model):
     weight.data = weight.data.transpose(0, 1).contiguous().transpose(0, 1)
 
 
-def tie(model):
-    model.convs[2].weight = model.convs[1].weight
-
-
-def add_parameter(model):
-    model.extra = nn.Parameter(torch.ones(2, dtype=torch.float64))
-
-
-def drop_the_nonlinearity(model):
-    model.activate = lambda pre_activation: pre_activation
-
-
-def mask(model):
-    parametrize.register_parametrization(model.convs[1], "weight", Masked())
-
-
-def triple(module, args, output):
-    return 3 * output
-
-
 NETWORKS = {
     "an activation of its own": (lambda: of_class(Swish), "it is a Swish, not a CNN"),
     "a forward of its own": (lambda: of_class(Doubled), "it is a Doubled, not a CNN"),
-    "a method of the object": (lambda: changed(drop_the_nonlinearity), "the network has its own"),
-    "frozen": (
-        lambda: changed(lambda m: m.convs[1].weight.requires_grad_(False)),
-        "convs.1.weight is frozen",
-    ),
-    "tied": (lambda: changed(tie), "convs.2.weight is shared with another layer"),
-    "a hook": (
-        lambda: changed(lambda m: m.convs[1].register_forward_hook(triple)),
-        "convs.1 has a hook",
-    ),
+    "a method of the object": (
+        lambda: changed(lambda m: setattr(m, "activate", lambda pre_activation: pre_activation)),
+        "the network has its own"),
+    "frozen": (lambda: changed(lambda m: m.convs[1].weight.requires_grad_(False)),
+        "convs.1.weight is frozen"),
+    "tied": (lambda: changed(lambda m: setattr(m.convs[2], "weight", m.convs[1].weight)),
+        "convs.2.weight is shared with another layer"),
+    "a hook": (lambda: changed(lambda m: m.convs[1].register_forward_hook(lambda *a: 3 * a[2])),
+        "convs.1 has a hook"),
     "a hook of a parameter": (
         lambda: changed(lambda m: m.convs[1].weight.register_hook(lambda g: 0.5 * g)),
-        "convs.1.weight has a hook",
-    ),
+        "convs.1.weight has a hook"),
     "transposed strides": (lambda: changed(transpose_strides), "convs.1.weight is not stored as"),
     "a parametrised weight": (
-        lambda: changed(mask),
-        "convs.1 is a ParametrizedCircularConv",
-    ),
+        lambda: changed(
+            lambda m: parametrize.register_parametrization(m.convs[1], "weight", Masked())),
+        "convs.1 is a ParametrizedCircularConv"),
     "a pruned weight": (
         lambda: changed(lambda m: prune.l1_unstructured(m.convs[1], "weight", amount=0.5)),
-        "convs.1 has a hook",
-    ),
-    "another parameter": (lambda: changed(add_parameter), "extra is not a parameter of a CNN"),
+        "convs.1 has a hook"),
+    "another parameter": (
+        lambda: changed(lambda m: setattr(m, "extra", nn.Parameter(torch.ones(2).double()))),
+        "extra is not a parameter of a CNN"),
     "another module": (
         lambda: nn.Sequential(CircularConv(1, 3, 6, generator=rng()), nn.Tanh(), nn.Flatten(),
             nn.Unflatten(1, (3, 6)), CircularConv(3, 1, 6, generator=rng())).double(),
-        "it is a Sequential, not a CNN",
-    ),
+        "it is a Sequential, not a CNN"),
 }  # fmt: skip
 
 
