@@ -1,7 +1,5 @@
 """Figures draw what they are given, where they are told, and can be read in grey."""
 
-from collections.abc import Iterator
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -24,17 +22,17 @@ from cbnlib.book.plots import (
 
 
 @pytest.fixture
-def ax() -> Iterator[plt.Axes]:
+def ax():
     fig, axes = plt.subplots()
     yield axes
     plt.close(fig)
 
 
-def points(ax: plt.Axes) -> np.ndarray:
+def points(ax):
     return np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections])
 
 
-def test_spectra_draw_every_singular_value_in_its_layer(ax: plt.Axes) -> None:
+def test_spectra_draw_every_singular_value_in_its_layer(ax):
     spectra = weight_spectra(random_network(grid=(4, 3), depth=4))
     assert plot_spectra(ax, spectra) is ax
     drawn = points(ax)
@@ -45,7 +43,7 @@ def test_spectra_draw_every_singular_value_in_its_layer(ax: plt.Axes) -> None:
     assert ax.get_ylabel() == "singular value"
 
 
-def test_high_degrees_share_the_last_marker(ax: plt.Axes) -> None:
+def test_high_degrees_share_the_last_marker(ax):
     modes = len(frequencies(32).modes)
     plot_spectra(ax, [Spectrum((32,), torch.ones(modes, 1))], largest_degree=3)
     legend = ax.get_legend()
@@ -54,19 +52,19 @@ def test_high_degrees_share_the_last_marker(ax: plt.Axes) -> None:
     assert len(points(ax)) == modes
 
 
-def test_no_spectra_are_told(ax: plt.Axes) -> None:
+def test_no_spectra_are_told(ax):
     plot_spectra(ax, [])
     assert [text.get_text() for text in ax.texts] == ["no network to draw"]
 
 
-def test_degrees_differ_in_grey_and_without_colour() -> None:
+def test_degrees_differ_in_grey_and_without_colour():
     luminance = [np.dot(to_rgb(degree_color(d, 7)), (0.2126, 0.7152, 0.0722)) for d in range(8)]
     assert (np.diff(luminance) > 0.04).all()
     assert len(set(DEGREE_MARKERS)) == len(DEGREE_MARKERS) == 8
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 5), (4, 5)])
-def test_frequency_map_is_centred_and_symmetric(ax: plt.Axes, shape: tuple[int, int]) -> None:
+def test_frequency_map_is_centred_and_symmetric(ax, shape):
     values = np.zeros(shape)
     values[0, 0], values[1, 2], values[-1, -2] = 3, 2, 2  # the constant, and a pair
     image = np.asarray(plot_frequency_map(ax, values).get_array())
@@ -76,7 +74,7 @@ def test_frequency_map_is_centred_and_symmetric(ax: plt.Axes, shape: tuple[int, 
     assert image[shape[0] // 2 + 1, shape[1] // 2 + 2] == 2
 
 
-def test_images_signals_modes_and_histories(ax: plt.Axes) -> None:
+def test_images_signals_modes_and_histories(ax):
     fig, axes = plt.subplots(2, 3)
     images = np.random.default_rng(0).random((3, 4, 4))
     plot_images(axes, {"input": images, "network": images})
@@ -101,6 +99,6 @@ def test_images_signals_modes_and_histories(ax: plt.Axes) -> None:
     assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "norm")
 
 
-def test_axes_say_what_is_missing(ax: plt.Axes) -> None:
+def test_axes_say_what_is_missing(ax):
     assert say_missing(ax, "no network learned").texts[0].get_text() == "no network learned"
     assert not len(ax.get_xticks())

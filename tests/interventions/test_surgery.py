@@ -1,7 +1,5 @@
 """Surgery against dense algebra: what is left of a layer, and what it does."""
 
-from typing import Any
-
 import pytest
 import torch
 from model_cases import random_network
@@ -19,16 +17,14 @@ from cbnlib.interventions.surgery import (
     with_directions,
 )
 from cbnlib.network.frequencies import frequencies
-from cbnlib.spectra.bottleneck import KeptMode, kept_modes
+from cbnlib.spectra.bottleneck import kept_modes
 
 PARAMETRIZATIONS = ["pixel", "spectral"]
 
 
 @pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_a_mask_leaves_these_singular_values_and_their_directions(
-    grid: Any, parametrization: Any
-) -> None:
+def test_a_mask_leaves_these_singular_values_and_their_directions(grid, parametrization):
     model = random_network(grid=grid, parametrization=parametrization)
     before = layer_spectrum(model.convs[1])
     mask = torch.rand(before.values.shape, generator=rng()) < 0.5
@@ -46,7 +42,7 @@ def test_a_mask_leaves_these_singular_values_and_their_directions(
 
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4)], ids=str)
-def test_kept_and_removed_modes_add_up_to_the_layer(grid: Any) -> None:
+def test_kept_and_removed_modes_add_up_to_the_layer(grid):
     model = random_network(grid=grid)
     modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
     assert 0 < sum(mode.directions for mode in modes) < frequencies(grid).modes.numel() * 3
@@ -56,12 +52,12 @@ def test_kept_and_removed_modes_add_up_to_the_layer(grid: Any) -> None:
     assert int(torch.linalg.matrix_rank(kept)) == sum(mode.real_dimensions for mode in modes)
 
 
-def dense(model: Any) -> torch.Tensor:
+def dense(model):
     """The second layer, a matrix from its pixels: `spectral` weights would be no filter."""
     return dense_matrix(model.convs[1])
 
 
-def test_the_original_stays() -> None:
+def test_the_original_stays():
     model = random_network(grid=(5,))
     before = [p.clone() for p in model.parameters()]
     keep_modes(model, [1, 2, 3], [])
@@ -69,7 +65,7 @@ def test_the_original_stays() -> None:
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
 
 
-def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only() -> None:
+def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only():
     candidates = torch.tensor([[True, True], [False, True], [True, True], [False, False]])
     multiplicity = torch.tensor([1, 2, 2, 1])
     for seed in range(20):
@@ -78,12 +74,10 @@ def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only() -> N
         assert int((drawn.sum(dim=1) * multiplicity).sum()) in (4, 5)
     everything = random_mask(candidates, multiplicity, 8, rng())
     assert torch.equal(everything, candidates)
-    with pytest.raises(ValueError, match="9 real dimensions wanted, 8 there"):
-        random_mask(candidates, multiplicity, 9, rng())
 
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4), (4, 6)], ids=str)
-def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid: Any) -> None:
+def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid):
     model = random_network(grid=grid)
     modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
     matrix = dense(keep_modes(model, [2], modes))
@@ -96,7 +90,7 @@ def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid
 
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4)], ids=str)
-def test_every_direction_is_kept_or_second_or_at_another_frequency(grid: Any) -> None:
+def test_every_direction_is_kept_or_second_or_at_another_frequency(grid):
     spectrum = layer_spectrum(random_network(grid=grid).convs[1])
     modes = kept_modes(spectrum, 1.2)
     kept, second = mode_mask(spectrum, modes), second_directions(spectrum, modes)
@@ -104,16 +98,3 @@ def test_every_direction_is_kept_or_second_or_at_another_frequency(grid: Any) ->
     at_kept = torch.tensor([tuple(w) in omega for w in spectrum.omega.tolist()])
     assert not (kept & second).any()
     assert torch.equal(kept | second, at_kept.unsqueeze(1).expand_as(kept))
-
-
-def test_what_does_not_fit_is_refused() -> None:
-    model = random_network(grid=(6,))
-    spectrum = layer_spectrum(model.convs[1])
-    with pytest.raises(ValueError, match=r"no mode \(7,\) on the grid \(6,\)"):
-        mode_mask(spectrum, [KeptMode((7,), 2, 1)])
-    with pytest.raises(ValueError, match="mode ±1×4 of a layer with 3 directions"):
-        mode_mask(spectrum, [KeptMode((1,), 2, 4)])
-    with pytest.raises(ValueError, match="layer must be <= 3, got 4"):
-        keep_modes(model, [4], [])
-    with pytest.raises(ValueError, match=r"a mask of shape \(2, 2\) for values \(4, 3\)"):
-        with_directions(model, {2: torch.ones(2, 2, dtype=torch.bool)})

@@ -1,7 +1,5 @@
 """Down-sampling against its definition: norms, adjoints, and what is left of equivariance."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,7 @@ GRIDS = [((8,), (4,)), ((6,), (3,)), ((6, 4), (3, 2)), ((4, 6), (2, 2))]
 CROPS = [((8,), (5,)), ((7,), (4,)), ((5, 6), (3, 4)), ((4, 4), (4, 4))]
 
 
-def matrices(fine: Any, coarse: Any, method: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def matrices(fine, coarse, method):
     down = dense_matrix_of(Resample(fine, coarse, method), 2, fine)
     up = dense_matrix_of(Resample(fine, coarse, method, adjoint=True), 2, coarse)
     return down, up
@@ -25,7 +23,7 @@ def matrices(fine: Any, coarse: Any, method: Any) -> tuple[torch.Tensor, torch.T
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("fine", "coarse"), GRIDS, ids=str)
-def test_back_is_the_adjoint_and_norms_are_as_stated(fine: Any, coarse: Any, method: Any) -> None:
+def test_back_is_the_adjoint_and_norms_are_as_stated(fine, coarse, method):
     down, up = matrices(fine, coarse, method)
     torch.testing.assert_close(up, down.T)
     scale = torch.Size(fine).numel() / torch.Size(coarse).numel()
@@ -34,7 +32,7 @@ def test_back_is_the_adjoint_and_norms_are_as_stated(fine: Any, coarse: Any, met
 
 
 @pytest.mark.parametrize(("fine", "coarse"), GRIDS + CROPS, ids=str)
-def test_crop_is_a_partial_isometry_on_the_low_frequencies(fine: Any, coarse: Any) -> None:
+def test_crop_is_a_partial_isometry_on_the_low_frequencies(fine, coarse):
     down, up = matrices(fine, coarse, "crop")
     torch.testing.assert_close(up, down.T)
     projector = up @ down
@@ -49,13 +47,13 @@ def test_crop_is_a_partial_isometry_on_the_low_frequencies(fine: Any, coarse: An
     torch.testing.assert_close(projector @ x.flatten(), low_pass.flatten())
 
 
-def test_crop_scales_pixels_by_the_root_of_the_ratio() -> None:
+def test_crop_scales_pixels_by_the_root_of_the_ratio():
     constant = torch.full((1, 1, 8), 3.0)
     torch.testing.assert_close(Resample((8,), (2,), "crop")(constant), torch.full((1, 1, 2), 6.0))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_coarse_stage_commutes_with_coarse_translations_only(method: Any) -> None:
+def test_a_coarse_stage_commutes_with_coarse_translations_only(method):
     stage = CoarseStage(grid=(3, 2), first=2, last=3, method=method)
     model = random_network(grid=(6, 4), depth=4, coarse=stage)
     assert [conv.grid for conv in model.convs] == [(6, 4), (3, 2), (3, 2), (6, 4)]
@@ -67,29 +65,11 @@ def test_a_coarse_stage_commutes_with_coarse_translations_only(method: Any) -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_pooling_takes_a_coarse_end(method: Any) -> None:
+def test_pooling_takes_a_coarse_end(method):
     stage = CoarseStage(grid=4, first=1, last=3, method=method)
     model = random_network(grid=8, depth=4, head="pooling", c_out=3, coarse=stage)
     x = torch.randn(2, 1, 8, dtype=torch.float64, generator=rng())
     torch.testing.assert_close(model(x.roll(2, 2)), model(x))
-
-
-@pytest.mark.parametrize(
-    ("stage", "message"),
-    [
-        ({"grid": 4, "first": 0, "last": 1}, "first coarse layer must be an integer >= 1, got 0"),
-        ({"grid": 4, "first": 3, "last": 2}, "last coarse layer must be an integer >= 3, got 2"),
-        ({"grid": 4, "first": 2, "last": 3}, "last coarse layer must be <= 2, got 3"),
-        ({"grid": 4, "first": 2, "last": 2, "method": "max"}, "unknown resampling 'max'"),
-        ({"grid": 3, "first": 2, "last": 2, "method": "stride"}, r"\(3,\) must divide the grid"),
-        ({"grid": 9, "first": 2, "last": 2}, r"\(9,\) must not exceed the grid \(8,\)"),
-        ({"grid": (4, 4), "first": 2, "last": 2}, "must have as many axes"),
-    ],
-    ids=str,
-)
-def test_bad_stages(stage: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        random_network(grid=8, depth=3, coarse=CoarseStage(**stage))
 
 
 STARTS = [
@@ -104,11 +84,9 @@ STARTS = [
 
 @pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 @pytest.mark.parametrize(("fine", "coarse"), STARTS, ids=str)
-def test_a_coarse_layer_starts_with_the_blocks_of_the_fine_one(
-    fine: Any, coarse: Any, parametrization: Any
-) -> None:
+def test_a_coarse_layer_starts_with_the_blocks_of_the_fine_one(fine, coarse, parametrization):
     """At every frequency of the whole FFT below the coarse Nyquist, for both parametrisations."""
-    options: dict[str, Any] = {"parametrization": parametrization}
+    options = {"parametrization": parametrization}
     whole = CircularConv(2, 3, fine, generator=rng(), **options)
     small = whole.start_on(coarse)
     on_fine, on_coarse = fft_of_filter(whole), fft_of_filter(small)
@@ -120,7 +98,7 @@ def test_a_coarse_layer_starts_with_the_blocks_of_the_fine_one(
             np.testing.assert_allclose(on_coarse[(..., *index)], expected, atol=1e-6)
 
 
-def fft_of_filter(layer: CircularConv) -> Any:
+def fft_of_filter(layer):
     """All Fourier blocks of a layer, from those it stores."""
     axes = layer.axes
     v = torch.fft.irfftn(layer.blocks().detach(), s=layer.grid, dim=axes, norm="ortho")
@@ -128,7 +106,7 @@ def fft_of_filter(layer: CircularConv) -> Any:
 
 
 @pytest.mark.parametrize(("fine", "coarse"), STARTS, ids=str)
-def test_white_noise_stays_white(fine: Any, coarse: Any) -> None:
+def test_white_noise_stays_white(fine, coarse):
     """Every tap has variance gain / c_in, and no two taps are correlated: also at Nyquist."""
     layer = CircularConv(100, 200, fine, gain=3.0, generator=rng()).start_on(coarse)
     taps = layer.weight.detach().flatten(2).flatten(0, 1)
@@ -136,7 +114,7 @@ def test_white_noise_stays_white(fine: Any, coarse: Any) -> None:
     torch.testing.assert_close(covariance, torch.eye(len(covariance)), rtol=0, atol=0.05)
 
 
-def test_networks_that_differ_in_their_coarse_stage_start_alike() -> None:
+def test_networks_that_differ_in_their_coarse_stage_start_alike():
     full = CNN(CNNConfig(16, 3, 4), seed=1)
     coarse = CNN(CNNConfig(16, 3, 4, coarse=CoarseStage(8, 2, 3)), seed=1)
     for layer in (0, 3):
@@ -146,32 +124,17 @@ def test_networks_that_differ_in_their_coarse_stage_start_alike() -> None:
         torch.testing.assert_close(coarse.convs[layer].blocks()[..., :4], shared)
 
 
-def test_without_a_coarse_stage_the_draws_are_those_of_the_plain_layers() -> None:
+def test_without_a_coarse_stage_the_draws_are_those_of_the_plain_layers():
     model, draws = CNN(CNNConfig(6, 3, 3), seed=4), torch.Generator().manual_seed(4)
     for conv in model.convs:
         plain = torch.randn(conv.c_out, conv.c_in, 6, generator=draws) * (1 / conv.c_in) ** 0.5
         assert torch.equal(conv.weight, plain)
 
 
-def test_filters_with_a_window_are_drawn_as_they_are() -> None:
+def test_filters_with_a_window_are_drawn_as_they_are():
     stage = CoarseStage(4, 2, 2)
     coarse, full = (CNN(CNNConfig(8, 3, 3, window=3, coarse=c), seed=0) for c in (stage, None))
     taps = [[conv.weight for conv in model.convs] for model in (coarse, full)]
     scale = torch.tensor([1.0, 0.5, 1.0]).sqrt()  # of the middle layer's, whose grid is half
     for small, large, factor in zip(*taps, scale, strict=True):
         torch.testing.assert_close(small, large * factor)
-
-
-@pytest.mark.parametrize(
-    ("coarse", "window", "message"),
-    [
-        (9, None, r"coarse grid \(9,\) must fit in the grid \(8,\)"),
-        ((4, 4), None, r"coarse grid \(4, 4\) must fit in the grid \(8,\)"),
-        (4, 3, r"a filter of size \(3,\) cannot start on another grid"),
-    ],
-    ids=str,
-)
-def test_bad_grids_to_start_on(coarse: Any, window: Any, message: str) -> None:
-    layer = CircularConv(1, 1, 8, window=window, generator=rng())
-    with pytest.raises(ValueError, match=message):
-        layer.start_on(coarse)

@@ -1,7 +1,6 @@
 """The benchmark compares like with like, counts what it says, and writes what the book draws."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ from cbnlib.training.train import fit_function
 CASE = StepCase(n=6, width=3, depth=3, batch=4)
 
 
-def test_contenders_compute_the_same_gradients() -> None:
+def test_contenders_compute_the_same_gradients():
     """Pixel and spectral filters and autograd, from one network's weights."""
     plain, spectral = (
         CNN(CASE.config(parametrization=p), seed=0).double() for p in ("pixel", "spectral")
@@ -51,13 +50,13 @@ def test_contenders_compute_the_same_gradients() -> None:
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-def test_every_contender_trains(name: str) -> None:
+def test_every_contender_trains(name):
     step = STEPS[name](CASE)
     step()
     step()
 
 
-def test_count_is_that_of_the_products_written_out() -> None:
+def test_count_is_that_of_the_products_written_out():
     """From the shapes of the blocks: products c_out × c_in × batch, three per layer.
 
     Of the even grid's frequencies 4 are their own negatives, the others form pairs.
@@ -76,7 +75,7 @@ def test_count_is_that_of_the_products_written_out() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_spectra_of_both_are_the_same(dtype: str) -> None:
+def test_spectra_of_both_are_the_same(dtype):
     case = SpectraCase(6, 3, 3, dtype)
     assert spectra_error(case) < (1e-5 if dtype == "float32" else 1e-10)
     assert numpy_spectra(case)().shape == (6, 6, 3)
@@ -84,14 +83,14 @@ def test_spectra_of_both_are_the_same(dtype: str) -> None:
     assert float(values.max()) == pytest.approx(float(np.max(numpy_spectra(case)())), rel=1e-5)
 
 
-def test_side_by_side_times_each_contender() -> None:
+def test_side_by_side_times_each_contender():
     seconds = side_by_side({"a": (plain_step, CASE), "b": (engine_step, CASE)}, 1, threads=1)
     assert list(seconds) == ["a", "b"]
     assert all(value > 0 for value in seconds.values())
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-def test_a_rehearsal_writes_what_the_page_reads(tmp_path: Path) -> None:
+def test_a_rehearsal_writes_what_the_page_reads(tmp_path):
     threads = torch.get_num_threads()
     out = tmp_path / "results" / "benchmark.json"
     try:
@@ -104,14 +103,14 @@ def test_a_rehearsal_writes_what_the_page_reads(tmp_path: Path) -> None:
     assert _shape(written) == _shape(committed)
 
 
-def _shape(value: object) -> object:
+def _shape(value):
     """The keys of nested results; of a list, those of its first entry."""
     if isinstance(value, dict):
         return {key: _shape(entry) for key, entry in value.items() if key != "commit"}
     return _shape(value[0]) if isinstance(value, list) else type(value).__name__
 
 
-def test_conv2d_is_the_same_kind_of_layer() -> None:
+def test_conv2d_is_the_same_kind_of_layer():
     """Full-size filters, circular padding: its output commutes with translations."""
     layer = nn.Conv2d(2, 3, 5, padding="same", padding_mode="circular")
     x = torch.randn(1, 2, 5, 5)

@@ -3,12 +3,9 @@
 A tensor of the meta device mixes with one of the CPU as little as one of a GPU does.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import cbnlib.interventions.coordinates
 import cbnlib.spectra._svd
@@ -38,7 +35,7 @@ THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
 
 
 @pytest.fixture(autouse=True)
-def no_look_at_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_look_at_numbers(monkeypatch):
     for module in (*SPECTRA, *THEORY):
         monkeypatch.setattr(module, "check_finite", lambda _, values: values)
     for module in (cbnlib.spectra.convolutions, cbnlib.spectra.modules):
@@ -49,23 +46,23 @@ def no_look_at_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cbnlib.interventions.coordinates, "singular_vectors", _singular_vectors)
 
 
-def _singular_vectors(matrices: Tensor) -> Any:
+def _singular_vectors(matrices):
     return torch.linalg.svd(matrices, full_matrices=False)
 
 
-def signals(*shape: int) -> Tensor:
+def signals(*shape):
     return torch.empty(shape, device=DEVICE)
 
 
-def network(**config: Any) -> CNN:
+def network(**config):
     return CNN(CNNConfig(**{"grid": 8, "width": 2, "depth": 3} | config), seed=0).to(DEVICE)
 
 
-def conv(**options: Any) -> nn.Conv1d:
+def conv(**options):
     return nn.Conv1d(1, 2, 3, padding=1, device=DEVICE, **options)
 
 
-CALLS: dict[str, Callable[[], Any]] = {
+CALLS = {
     "sum over taps": lambda: filter_spectrum(signals(2, 2, 3), 8),
     "FFT": lambda: filter_spectrum(signals(1, 1, 6, 6), (7, 6)),
     "zero padding": lambda: conv_spectrum(conv(), 8),
@@ -89,7 +86,7 @@ CALLS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_results_are_where_the_inputs_are(name: str) -> None:
+def test_results_are_where_the_inputs_are(name):
     results = CALLS[name]()
     for result in results if isinstance(results, list) else [results]:
         if isinstance(result, Spectrum):

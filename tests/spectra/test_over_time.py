@@ -14,18 +14,18 @@ from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overla
 from cbnlib.training.schedule import make_optimizer, make_schedule, ridge_decay
 
 
-def test_the_constant_is_never_kept() -> None:
+def test_the_constant_is_never_kept():
     values = torch.tensor([[3.0, 1.0], [0.5, 0.0], [0.6, 0.1], [0.4, 0.4], [9.0, 9.0]])
     assert kept_rows(Spectrum((8,), values)).tolist() == [False, False, True, False, True]
     assert kept_rows(Spectrum((8,), values), 0.45).tolist() == [False, True, True, False, True]
 
 
-def test_overlap_of_empty_and_disjoint_sets() -> None:
+def test_overlap_of_empty_and_disjoint_sets():
     none, some = torch.zeros(3, dtype=torch.bool), torch.tensor([True, False, False])
     assert (overlap(none, none), overlap(none, some), overlap(some, some)) == (1.0, 0.0, 1.0)
 
 
-def test_shares_are_those_of_the_operator() -> None:
+def test_shares_are_those_of_the_operator():
     spectrum = weight_spectra(CNN(CNNConfig((4, 6), 3, 2), seed=0))[1]
     wanted = torch.zeros(len(spectrum.values), dtype=torch.bool)
     assert unwanted_share(spectrum, wanted) == 1
@@ -49,22 +49,15 @@ def test_shares_are_those_of_the_operator() -> None:
         ([1.0, 0.0, 0.0], 5.0),
     ],
 )
-def test_falls_below(values: list[float], step: float) -> None:
+def test_falls_below(values, step):
     assert falls_below([5, 10, 20], values, 0.1) == pytest.approx(step, rel=0.01)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_ridge_alone_decays_as_predicted(schedule: str, momentum: float) -> None:
+def test_the_ridge_alone_decays_as_predicted(schedule, momentum):
     """The optimiser itself, without a data term, in float64."""
-    config = TrainConfig(
-        0.02,
-        0.05,
-        40,
-        optimizer="sgd",
-        momentum=momentum,
-        schedule=schedule,  # type: ignore[arg-type]
-    )
+    config = TrainConfig(0.02, 0.05, 40, optimizer="sgd", momentum=momentum, schedule=schedule)
     weight = torch.nn.Parameter(torch.tensor([2.0, -3.0], dtype=torch.float64))
     optimizer = make_optimizer([weight], config)
     rates, start, left = make_schedule(optimizer, config), weight.detach().clone(), [1.0]
@@ -78,25 +71,20 @@ def test_the_ridge_alone_decays_as_predicted(schedule: str, momentum: float) -> 
     np.testing.assert_allclose(np.exp(-ridge_decay(config)), left, rtol=1e-12)
 
 
-def test_to_leading_order_it_is_the_integrated_rate() -> None:
+def test_to_leading_order_it_is_the_integrated_rate():
     config = TrainConfig(1e-3, 1e-2, 4000, optimizer="sgd", momentum=0.9)
     integrated = 4000 * 1e-2 / 2 / (1 - 0.9)
     assert ridge_decay(config)[-1] == pytest.approx(2 * 1e-3 * integrated, rel=0.01)
     assert ridge_decay(TrainConfig(0.1, 0.1, 0, optimizer="sgd")).tolist() == [0]
 
 
-def test_adam_has_no_such_clock() -> None:
-    with pytest.raises(ValueError, match="the optimiser must be 'sgd', got 'adam'"):
-        ridge_decay(TrainConfig(0.1, 0.1, 3))
-
-
-def test_decay_rates_of_exponentials() -> None:
+def test_decay_rates_of_exponentials():
     time = np.array([0.0, 1.0, 3.0, 4.0])
     values = np.exp(-np.outer(time, [0.5, 2.0, 0.0]))
     np.testing.assert_allclose(decay_rates(values, time), [0.5, 2.0, 0.0], atol=1e-12)
 
 
-def test_the_heat_map_has_low_degrees_below_and_first_layers_left() -> None:
+def test_the_heat_map_has_low_degrees_below_and_first_layers_left():
     spectra = weight_spectra(CNN(CNNConfig((4, 4), 3, 3), seed=0))
     figure, ax = plt.subplots()
     image = plot_heat_map(ax, spectra)

@@ -4,16 +4,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from model_cases import LAYERS, random_layer, random_network
 from oracles import dense_matrix, dense_matrix_of, rng
-from torch import Tensor, nn
+from torch import nn
 
 import cbnlib.spectra._svd
 from cbnlib import (
@@ -29,7 +27,7 @@ from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra, weight_s
 CHANNELS = [(1, 1), (2, 3), (4, 2)]
 
 
-def assert_same_values(spectrum: Spectrum, matrix: Tensor) -> None:
+def assert_same_values(spectrum, matrix):
     """All singular values agree to 1e-10 of the largest; the dense ones beyond are zero."""
     dense = torch.linalg.svdvals(matrix)
     ours = spectrum.operator_values()
@@ -40,23 +38,23 @@ def assert_same_values(spectrum: Spectrum, matrix: Tensor) -> None:
 
 @pytest.mark.parametrize(("c_in", "c_out"), CHANNELS)
 @pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
-def test_layer_spectrum_is_the_dense_svd(grid: Any, window: Any, c_in: int, c_out: int) -> None:
+def test_layer_spectrum_is_the_dense_svd(grid, window, c_in, c_out):
     layer = random_layer(grid, window, c_in, c_out)
     assert_same_values(layer_spectrum(layer), dense_matrix(layer))
 
 
-def conv(axes: int, c_in: int = 4, c_out: int = 2, **options: Any) -> nn.Conv1d | nn.Conv2d:
+def conv(axes, c_in=4, c_out=2, **options):
     kind = nn.Conv1d if axes == 1 else nn.Conv2d
     options = {"kernel_size": 3, "padding": "same", "padding_mode": "circular"} | options
     made = kind(c_in, c_out, dtype=torch.float64, **options)
     with torch.no_grad():
         nn.init.normal_(made.weight, generator=rng())
-        nn.init.normal_(made.bias, generator=rng(1))  # type: ignore[arg-type]
+        nn.init.normal_(made.bias, generator=rng(1))
     return made
 
 
 @torch.no_grad()
-def linear_part(layer: nn.Conv1d | nn.Conv2d, grid: tuple[int, ...]) -> Tensor:
+def linear_part(layer, grid):
     """The dense matrix of a layer without its bias."""
     bias = layer(torch.zeros(1, 4, *grid, dtype=torch.float64))
     return dense_matrix_of(lambda x: layer(x) - bias, 4, grid)
@@ -77,14 +75,12 @@ def linear_part(layer: nn.Conv1d | nn.Conv2d, grid: tuple[int, ...]) -> Tensor:
     ],
     ids=str,
 )
-def test_conv_spectrum_with_circular_padding_is_exact(
-    grid: tuple[int, ...], options: dict[str, Any], groups: int
-) -> None:
+def test_conv_spectrum_with_circular_padding_is_exact(grid, options, groups):
     layer = conv(len(grid), groups=groups, **options)
     assert_same_values(conv_spectrum(layer, grid), linear_part(layer, grid))
 
 
-def zero_padded(taps: list[Any], repeat: int = 1) -> nn.Conv1d | nn.Conv2d:
+def zero_padded(taps, repeat=1):
     """One channel in and out, with these taps."""
     weight = torch.tensor(taps, dtype=torch.float64).expand(repeat, repeat, *(-1,) * np.ndim(taps))
     kind = nn.Conv1d if np.ndim(taps) == 1 else nn.Conv2d
@@ -109,16 +105,14 @@ def zero_padded(taps: list[Any], repeat: int = 1) -> nn.Conv1d | nn.Conv2d:
     ],
     ids=str,
 )
-def test_zero_padding_gives_an_upper_bound_value_by_value(
-    layer: Any, grid: tuple[int, ...], largest: float | None, smallest: float | None
-) -> None:
+def test_zero_padding_gives_an_upper_bound_value_by_value(layer, grid, largest, smallest):
     with torch.no_grad():
         bias = layer(torch.zeros(1, layer.in_channels, *grid, dtype=torch.float64))
         matrix = dense_matrix_of(lambda x: layer(x) - bias, layer.in_channels, grid)
     exact = torch.linalg.svdvals(matrix)
     if largest is not None:
         assert float(exact[0]) == pytest.approx(largest, rel=2e-3)
-        assert float(exact[-1]) <= smallest  # type: ignore[operator]
+        assert float(exact[-1]) <= smallest
     bound = conv_spectrum(layer, grid)
     assert bound.upper_bound
     spans = [d * (k - 1) for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
@@ -126,43 +120,43 @@ def test_zero_padding_gives_an_upper_bound_value_by_value(
     assert (bound.operator_values()[: len(exact)] >= exact - 1e-12 * exact[0]).all()
 
 
-def test_other_spectra_are_no_bounds() -> None:
+def test_other_spectra_are_no_bounds():
     for options in ({}, {"kernel_size": 1, "padding_mode": "zeros", "padding": "valid"}):
         assert not conv_spectrum(conv(2, **options), (4, 4)).upper_bound
     assert not layer_spectrum(random_layer((4,), None)).upper_bound
 
 
 class Standardised(nn.Conv2d):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
 
 class Masked(nn.Conv2d):
-    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _conv_forward(self, x, weight, bias):
         return super()._conv_forward(x, weight * (weight > 0), bias)
 
 
-def with_forward(conv: nn.Module) -> nn.Module:
-    conv.forward = lambda x: x  # type: ignore[assignment]
+def with_forward(conv):
+    conv.forward = lambda x: x
     return conv
 
 
-def hooked(register: str) -> nn.Module:
+def hooked(register):
     made = conv(2)
     getattr(made, register)(lambda *_: None)
     return made
 
 
-def wrapped(wrap: Any, **options: Any) -> nn.Module:
+def wrapped(wrap, **options):
     """A layer with a wrapped weight, after a step of training."""
-    layer: nn.Module = wrap(conv(2), **options)
+    layer = wrap(conv(2), **options)
     optimizer = torch.optim.SGD(layer.parameters(), 0.5)
     layer(torch.ones(1, 4, 8, 8, dtype=torch.float64)).square().mean().backward()
     optimizer.step()
     return layer
 
 
-def old(wrap: Any) -> nn.Module:
+def old(wrap):
     with pytest.warns(FutureWarning) if wrap is nn.utils.weight_norm else nullcontext():
         return wrapped(wrap)
 
@@ -180,45 +174,24 @@ def old(wrap: Any) -> nn.Module:
     ],
     ids=str,
 )
-def test_a_layer_that_does_more_than_its_weight_is_refused(layer: Any, message: str) -> None:
+def test_a_layer_that_does_more_than_its_weight_is_refused(layer, message):
     with pytest.raises(ValueError, match=message):
         conv_spectrum(layer(), (8, 8))
 
 
 @pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])
-def test_a_parametrised_weight_is_that_of_a_pass_and_stays(name: str) -> None:
+def test_a_parametrised_weight_is_that_of_a_pass_and_stays(name):
     layer = wrapped(getattr(nn.utils.parametrizations, name)).train()
     before = {key: value.clone() for key, value in layer.state_dict().items()}
-    spectrum = conv_spectrum(layer, (6, 5))  # type: ignore[arg-type]
+    spectrum = conv_spectrum(layer, (6, 5))
     assert layer.training
     for key, value in layer.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
-    assert_same_values(spectrum, linear_part(layer.eval(), (6, 5)))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("layer", "grid", "error", "message"),
-    [
-        (conv(2, stride=2, padding=1), (8, 8), ValueError, "only stride 1"),
-        (conv(2, padding=0), (8, 8), ValueError, "changes the size"),
-        (conv(2, padding="valid"), (8, 8), ValueError, "padding 'valid' changes the size"),
-        (conv(2, padding_mode="reflect"), (8, 8), ValueError, "'reflect'; supported: circular"),
-        (conv(2, kernel_size=5), (4, 8), ValueError, "filter larger than the grid"),
-        (conv(2, dilation=2), (4, 8), ValueError, "filter larger than the grid"),
-        (conv(1), (8, 8), ValueError, "Conv1d acts on 1 axes"),
-        (conv(2), (8,), ValueError, "Conv2d acts on 2 axes"),
-        (nn.ConvTranspose2d(1, 1, 3), (8, 8), TypeError, "ConvTranspose2d"),
-        (nn.Linear(2, 2), (8, 8), TypeError, "Linear"),
-    ],
-    ids=str,
-)
-def test_unsupported_convs(layer: Any, grid: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        conv_spectrum(layer, grid)
+    assert_same_values(spectrum, linear_part(layer.eval(), (6, 5)))
 
 
 @pytest.mark.parametrize("grid", [(6,), (5,), (4, 3), (3, 4)], ids=str)
-def test_activation_spectra_are_the_svd_of_the_data(grid: tuple[int, ...]) -> None:
+def test_activation_spectra_are_the_svd_of_the_data(grid):
     model = random_network(grid=grid)
     x = torch.randn(11, 1, *grid, dtype=torch.float64, generator=rng())
     freqs = frequencies(grid)
@@ -232,7 +205,7 @@ def test_activation_spectra_are_the_svd_of_the_data(grid: tuple[int, ...]) -> No
             np.testing.assert_allclose(spectrum.values[row], expected, rtol=0, atol=1e-10)
 
 
-def test_activation_spectra_hold_all_the_energy() -> None:
+def test_activation_spectra_hold_all_the_energy():
     model = random_network(grid=(4, 3), head="pooling")
     x = torch.randn(5, 1, 4, 3, dtype=torch.float64, generator=rng())
     spectra = activation_spectra(model, x)
@@ -242,7 +215,7 @@ def test_activation_spectra_hold_all_the_energy() -> None:
         torch.testing.assert_close(spectrum.operator_values().square().sum(), energy)
 
 
-def test_counts_on_a_known_spectrum() -> None:
+def test_counts_on_a_known_spectrum():
     freqs = frequencies((4, 4))
     values = torch.zeros(len(freqs.modes), 2)
     values[(freqs.degree[freqs.modes] == 0).nonzero()[0]] = torch.tensor([1.0, 0.9])
@@ -257,33 +230,15 @@ def test_counts_on_a_known_spectrum() -> None:
 
 
 @pytest.mark.parametrize("grid", [(5,), (4, 3), (3, 4)], ids=str)
-def test_largest_is_the_norm_of_every_block_of_the_whole_grid(grid: tuple[int, ...]) -> None:
+def test_largest_is_the_norm_of_every_block_of_the_whole_grid(grid):
     layer = random_layer(grid, None)
     blocks = torch.fft.fftn(layer.weight.detach(), dim=layer.axes, norm="ortho")
     expected = torch.linalg.matrix_norm(blocks.movedim((0, 1), (-2, -1)), ord=2)
     torch.testing.assert_close(layer_spectrum(layer).largest(), expected)
 
 
-def test_bad_input() -> None:
-    model = random_network(grid=(6,))
-    x = torch.zeros(2, 1, 6, dtype=torch.float64)
-    with pytest.raises(ValueError, match="threshold must be finite and >= 0, got -1"):
-        weight_spectra(model)[0].real_dimensions(-1.0)
-    with pytest.raises(ValueError, match="samples must be an integer >= 1, got 0"):
-        activation_spectra(model, x[:0])
-    x[0, 0, 3] = float("nan")
-    with pytest.raises(ValueError, match="x: 1 of 12 entries are NaN"):
-        activation_spectra(model, x)
-    with torch.no_grad():
-        model.convs[1].weight[0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match="weight: 1 of 54 entries are NaN"):
-        layer_spectrum(model.convs[1])
-    with pytest.raises(ValueError, match="weight of layer 2: 1 of 54 entries are NaN"):
-        weight_spectra(model)
-
-
 @pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+def threads(request):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -296,9 +251,7 @@ FILTERS = [((9,), (9,)), ((40,), (36,)), ((10, 9), (3, 3)), ((9, 10), (9, 10)), 
 @pytest.mark.parametrize("channels", [(20, 12), (5, 16), (1, 1)], ids=str)
 @pytest.mark.parametrize(("grid", "window"), FILTERS, ids=str)
 @pytest.mark.usefixtures("threads")
-def test_filter_spectrum_is_the_svd_of_the_whole_fft(
-    grid: tuple[int, ...], window: tuple[int, ...], channels: tuple[int, int]
-) -> None:
+def test_filter_spectrum_is_the_svd_of_the_whole_fft(grid, window, channels):
     """The published method's NumPy form, in float64; with and without the pool, FFT and sums."""
     w = torch.randn(*channels, *window, dtype=torch.float64, generator=rng())
     blocks = np.fft.fftn(w.numpy(), grid, axes=range(2, w.ndim)).transpose(*range(2, w.ndim), 0, 1)
@@ -313,7 +266,7 @@ def test_filter_spectrum_is_the_svd_of_the_whole_fft(
             assert float(difference) < error * largest
 
 
-def test_precision_is_that_of_the_whole_computation() -> None:
+def test_precision_is_that_of_the_whole_computation():
     model = random_network(grid=(6, 5)).float()
     double = weight_spectra(model.double())
     for spectrum, expected in zip(
@@ -327,7 +280,7 @@ def test_precision_is_that_of_the_whole_computation() -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_many_layers_at_once_are_each_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_layers_at_once_are_each_as_alone(monkeypatch):
     models = [random_network(seed, grid=(6, 5), width=20, depth=5) for seed in range(3)]
     models[0].convs[1].float()
     layers = [conv for model in models for conv in model.convs]
@@ -341,11 +294,11 @@ def test_many_layers_at_once_are_each_as_alone(monkeypatch: pytest.MonkeyPatch) 
     assert layer_spectra([]) == []
 
 
-def _per_mode(layer: Any) -> Tensor:
+def _per_mode(layer):
     return layer.blocks().detach().flatten(2).permute(2, 0, 1)[frequencies(layer.grid).modes]
 
 
-def test_weight_spectra_over_time_stacks_those_of_each_time() -> None:
+def test_weight_spectra_over_time_stacks_those_of_each_time():
     models = [random_network(seed, grid=(6,), depth=4) for seed in range(5)]
     stacked = weight_spectra_over_time(models)
     shapes = [tuple(values.shape) for values in stacked]
@@ -354,16 +307,13 @@ def test_weight_spectra_over_time_stacks_those_of_each_time() -> None:
         for values, spectrum in zip(stacked, weight_spectra(model), strict=True):
             torch.testing.assert_close(values[time_], spectrum.values)
     assert weight_spectra_over_time(models, dtype=torch.float32)[0].dtype == torch.float32
-    for bad in ([], [models[0], random_network(grid=(8,))]):
-        with pytest.raises(ValueError, match="at least one network, and all of the same config"):
-            weight_spectra_over_time(bad)
 
 
-def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch):
     """A layer with 44 MiB of half spectrum, by FFT and by sums; the SVD itself is left out."""
     sizes = []
 
-    def svdvals(blocks: Tensor) -> Tensor:
+    def svdvals(blocks):
         sizes.append(blocks.numel() * blocks.element_size())
         return blocks[:, :, 0].abs()
 
@@ -378,7 +328,7 @@ def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("threads")
-def test_the_number_of_threads_stays(threads: int) -> None:
+def test_the_number_of_threads_stays(threads):
     cbnlib.spectra._svd._pool.cache_clear()  # its workers start anew
     filter_spectrum(torch.randn(16, 16, 12, 12, generator=rng()), (12, 12))
     in_new_thread = []
@@ -388,35 +338,27 @@ def test_the_number_of_threads_stays(threads: int) -> None:
     assert [torch.get_num_threads(), *in_new_thread] == [threads, threads]
 
 
-def test_workers_have_one_thread_each_from_the_first_call_on() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        cbnlib.spectra._svd._pool.cache_clear()
-        cbnlib.spectra._svd.on_cores(abs, [-1, -2])
-        in_workers = cbnlib.spectra._svd.on_cores(lambda _: _threads_after_work(), range(20))
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_workers_have_one_thread_each_from_the_first_call_on(threads):
+    cbnlib.spectra._svd._pool.cache_clear()
+    cbnlib.spectra._svd.on_cores(abs, [-1, -2])
+    in_workers = cbnlib.spectra._svd.on_cores(lambda _: _threads_after_work(), range(20))
     assert in_workers == [1] * 20
 
 
-def _threads_after_work() -> int:
+def _threads_after_work():
     torch.ones(10).sum()
     return torch.get_num_threads()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_the_pool_works_in_a_forked_process() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
-        child = os.fork()
-        if child == 0:
-            os._exit(cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_the_pool_works_in_a_forked_process(threads):
+    assert cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) == [1, 2, 3]
+    child = os.fork()
+    if child == 0:
+        os._exit(cbnlib.spectra._svd.on_cores(abs, [-1, -2, -3]) != [1, 2, 3])
     end = time.monotonic() + 10
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
         if time.monotonic() > end:
@@ -425,62 +367,27 @@ def test_the_pool_works_in_a_forked_process() -> None:
     assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
-def test_bad_filters() -> None:
-    w = torch.ones(2, 2, 3)
-    with pytest.raises(ValueError, match=r"window \(3,\) does not fit the grid \(2,\)"):
-        filter_spectrum(w, 2)
-    with pytest.raises(ValueError, match=r"window \(3,\) does not fit the grid \(4, 4\)"):
-        filter_spectrum(w, (4, 4))
-    with pytest.raises(ValueError, match=r"must be torch.float32 or torch.float64, got .*float16"):
-        filter_spectrum(w, 4, dtype=torch.float16)
-    with pytest.raises(ValueError, match=r"must be torch.float32 or torch.float64, got .*int64"):
-        filter_spectrum(w.long(), 4)
-    with pytest.raises(ValueError, match=r"must be .* got torch.bfloat16"):
-        weight_spectra(random_network(grid=(6,)).bfloat16())
-    for window in (3, 40):  # sums, FFT
-        holed = torch.ones(20, 20, window)
-        holed[1, 1, 1] = float("inf")
-        with pytest.raises(ValueError, match=r"filter: 1 of .* NaN or infinite"):
-            filter_spectrum(holed, 41)
-        huge = torch.full((2, 2, window), 3e38)
-        with pytest.raises(ValueError, match=r"Fourier blocks: .* NaN or infinite"):
-            filter_spectrum(huge, 41)
+SMALL = {
+    "subnormal": [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
+    "its square is": [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
+    "both": [[1.0, 2e-30, 0], [0, 1e-44, 3e-39]],
+    "zeros": [[0.0, 0, 0], [0, 0, 0]],
+}
+"""The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
-        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
-        [[1.0, 2e-30, 0], [0, 1e-44, 3e-39]],
-    ],
-    ids=["subnormal", "its square is", "both"],
-)
-def test_weights_that_decayed_to_nothing_have_singular_values(block: list[list[float]]) -> None:
-    """The first two, taken from trained networks, are NaN to `torch.linalg.svdvals`."""
-    blocks = torch.tensor(block, dtype=torch.complex64).unsqueeze(-1)
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_that_decayed_to_nothing_have_singular_values(name):
+    blocks = torch.tensor(SMALL[name], dtype=torch.complex64).unsqueeze(-1)
     values = cbnlib.spectra.convolutions.spectrum_of_blocks(blocks, (1,)).values[0].double()
-    exact = torch.from_numpy(np.linalg.svd(np.array(block), compute_uv=False))
+    exact = torch.from_numpy(np.linalg.svd(np.array(SMALL[name]), compute_uv=False))
     torch.testing.assert_close(values, exact, rtol=1e-6, atol=1e-13 * float(exact[0]))
 
 
-@pytest.mark.parametrize(
-    "matrix",
-    [
-        [[1.6e-8, 0, 0], [0, 0, 1.3e-43]],
-        [[1.656e-15, 0, -3.481e-14], [7.754e-37, 0, -1.63e-35]],
-        [[0.0, 0, 0], [0, 0, 0]],
-    ],
-    ids=["subnormal", "its square is", "zeros"],
-)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
-def test_singular_vectors_of_almost_nothing(matrix: Any, dtype: torch.dtype) -> None:
-    given = torch.tensor(matrix, dtype=dtype)
+def test_singular_vectors_of_almost_nothing(name, dtype):
+    given = torch.tensor(SMALL[name], dtype=dtype)
     u, s, vh = cbnlib.spectra._svd.singular_vectors(given)
     close = {"rtol": 1e-5, "atol": 1e-12 * float(given.abs().max())}
     torch.testing.assert_close(u * s @ vh, given, **close)
-
-
-def test_nothing_at_all_has_singular_values_zero() -> None:
-    zeros = torch.zeros(2, 3, 1, dtype=torch.complex64)
-    assert not cbnlib.spectra.convolutions.spectrum_of_blocks(zeros, (1,)).values.any()

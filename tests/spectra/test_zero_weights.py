@@ -1,7 +1,6 @@
 """What is right for a network whose weights are all 0: nothing is kept, and nothing breaks."""
 
 import math
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
@@ -9,7 +8,7 @@ import torch
 from model_cases import random_network
 from torch import nn
 
-from cbnlib import CNN, Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
+from cbnlib import Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
 from cbnlib.book.plots import plot_heat_map
 from cbnlib.interventions.coordinates import (
     Coordinate,
@@ -42,7 +41,7 @@ ZEROS = torch.zeros(4, dtype=torch.float64)
 SIGNAL = torch.zeros(2, 3, 8, dtype=torch.float64)
 
 
-def zero_network(**config: Any) -> CNN:
+def zero_network(**config):
     model = random_network(**{"grid": 8} | config)
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
@@ -56,7 +55,7 @@ X = torch.ones(2, 1, 8, dtype=torch.float64)
 NO_BIAS = zero_network(bias=False, nonlinearity="none")
 
 
-def test_spectra_are_zero() -> None:
+def test_spectra_are_zero():
     conv = nn.Conv1d(1, 2, 3, padding=1)
     nn.init.zeros_(conv.weight)
     spectra = [*weight_spectra(MODEL), *activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
@@ -73,7 +72,7 @@ def test_spectra_are_zero() -> None:
         assert unwanted_share(spectrum, kept_rows(spectrum)) == 0
 
 
-def test_there_is_no_bottleneck() -> None:
+def test_there_is_no_bottleneck():
     found = measure_bottleneck(weight_spectra(MODEL))
     assert (found.layers, found.modes, found.real_dimensions) == (None, (), 0)
     assert str(found) == "no bottleneck"
@@ -82,7 +81,7 @@ def test_there_is_no_bottleneck() -> None:
     assert isinstance(mixed, Bottleneck)
 
 
-def test_surgery_and_compression_leave_zeros() -> None:
+def test_surgery_and_compression_leave_zeros():
     assert not mode_mask(SPECTRUM, []).any()
     assert not second_directions(SPECTRUM, []).any()
     none = torch.zeros_like(SPECTRUM.values, dtype=torch.bool)
@@ -96,7 +95,7 @@ def test_surgery_and_compression_leave_zeros() -> None:
     assert kept_coordinates(LAYER, 0) == []
 
 
-def test_signals_that_are_zero() -> None:
+def test_signals_that_are_zero():
     assert not Coordinate.leading(SIGNAL, [1])(SIGNAL).any()
     assert not coefficients(SIGNAL, [1]).any()
     assert not swap_modes(SIGNAL, SIGNAL, []).any()
@@ -104,7 +103,7 @@ def test_signals_that_are_zero() -> None:
     assert math.isnan(coherence(torch.zeros(2) + 0j, torch.zeros(2)))
 
 
-def test_formation() -> None:
+def test_formation():
     assert overlap(kept_rows(SPECTRUM), kept_rows(SPECTRUM)) == 1
     assert falls_below([0, 1], [0.0, 0.0], 0.1) == 0
     assert float(decay_rates([[0.0], [0.0]], [0.0, 1.0])[0]) == pytest.approx(0)
@@ -114,7 +113,7 @@ def test_formation() -> None:
     plt.close("all")
 
 
-def test_bounds_of_the_zero_map() -> None:
+def test_bounds_of_the_zero_map():
     assert [float(f(ZEROS, 3)) for f in (schatten, norm_lower_bound, linear_cost)] == [0, 0, 0]
     assert float(linear_cost_expansion(ZEROS, 3)) == 0
     assert tuple(map(float, best_k_bound(ZEROS, 3))) == (0, 0)
@@ -130,7 +129,7 @@ def test_bounds_of_the_zero_map() -> None:
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1])
 @pytest.mark.parametrize("depth", [1, 3])
-def test_sharpness(ridge: float, depth: int) -> None:
+def test_sharpness(ridge, depth):
     data = 2 * (depth == 1)  # at depth 3 the loss is flat up to its third derivative
     model = zero_network(bias=False, depth=depth, nonlinearity="none")
     impulse = torch.zeros(1, 1, 8, dtype=torch.float64)
@@ -149,6 +148,6 @@ def test_sharpness(ridge: float, depth: int) -> None:
         (lambda: Spectrum((8,), SPECTRUM.values * math.nan), "15 of 15 entries are NaN"),
     ],
 )
-def test_what_has_no_meaning_is_an_error(call: Any, message: str) -> None:
+def test_what_has_no_meaning_is_an_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()

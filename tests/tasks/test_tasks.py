@@ -4,27 +4,17 @@ import gzip
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pooch
 import pytest
 import torch
 
-from cbnlib.tasks import (
-    bump,
-    digits,
-    filtered_noise,
-    load_task,
-    low_pass,
-    mnist,
-    mnist_files,
-    reshaped_bump,
-)
+from cbnlib.tasks import bump, digits, filtered_noise, low_pass, mnist, mnist_files, reshaped_bump
 from cbnlib.tasks.mnist_files import MD5, read_idx
 
 
-def test_bump_is_its_formula() -> None:
+def test_bump_is_its_formula():
     task = bump(8, samples=3, sharpness=2.0, seed=5)
     t = 8 * torch.rand(3, 1, generator=torch.Generator().manual_seed(5)).double()
     p = torch.arange(8).double()
@@ -34,12 +24,12 @@ def test_bump_is_its_formula() -> None:
     assert not torch.equal(task.x, bump(8, samples=3, seed=6).x)
 
 
-def test_bump_moves_without_changing_shape() -> None:
+def test_bump_moves_without_changing_shape():
     spectrum = torch.fft.rfft(bump(16, samples=20).x).abs()
     torch.testing.assert_close(spectrum[:, :, :4], spectrum[:1, :, :4].expand(20, 1, 4))
 
 
-def test_digits_ship_with_the_package() -> None:
+def test_digits_ship_with_the_package():
     task = digits(0)
     assert task.x.shape == (178, 1, 8, 8)
     assert task.grid == (8, 8)
@@ -47,7 +37,7 @@ def test_digits_ship_with_the_package() -> None:
     assert task.variance == pytest.approx(float(task.y.var(dim=0, unbiased=False).sum()))
 
 
-def test_all_digits_are_split_in_equal_shares() -> None:
+def test_all_digits_are_split_in_equal_shares():
     task = digits()
     assert task.loss == "cross_entropy"
     assert task.held_out is not None
@@ -67,7 +57,7 @@ def test_all_digits_are_split_in_equal_shares() -> None:
 
 
 @pytest.mark.parametrize("relu", [False, True])
-def test_low_pass_is_its_projector(relu: bool) -> None:
+def test_low_pass_is_its_projector(relu):
     task = low_pass([[(0, 1), (0, -1)], [(2, 2)]], (4, 4), samples=3, relu=relu, seed=1)
     y = np.zeros((3, 2, 4, 4))
     for channel, omegas in enumerate([[(0, 1), (0, 3)], [(2, 2)]]):
@@ -80,7 +70,7 @@ def test_low_pass_is_its_projector(relu: bool) -> None:
     assert torch.equal(task.x, low_pass([[(0, 0)]] * 2, (4, 4), samples=3, seed=1).x)
 
 
-def test_reshaped_bump_keeps_place_and_scale() -> None:
+def test_reshaped_bump_keeps_place_and_scale():
     narrow = bump(16, 20, sharpness=9.0, seed=2)
     task = reshaped_bump(16, 20, sharpness=2.0, target_sharpness=9.0, scale=0.5, seed=2)
     assert torch.equal(task.x, bump(16, 20, sharpness=2.0, seed=2).x)
@@ -88,32 +78,24 @@ def test_reshaped_bump_keeps_place_and_scale() -> None:
     unit = reshaped_bump(16, 20, target_sharpness=9.0, scale=3.0, unit_energy=True, seed=2)
     energy = unit.y.var(dim=2, unbiased=False).sum(dim=1).mean() * 16
     assert float(energy) == pytest.approx(9.0, rel=1e-5)
-    with pytest.raises(ValueError, match=r"scale must be finite and > 0, got 0.0"):
-        reshaped_bump(scale=0.0)
 
 
-def test_filtered_noise_is_white_and_its_target_the_filter() -> None:
+def test_filtered_noise_is_white_and_its_target_the_filter():
     gains = [2.0, 1.0, 0.5, 0.0]
     task = filtered_noise(gains, 7, samples=9, seed=3)
     x = task.x[:, 0].double()
     torch.testing.assert_close(x.T @ x / 9, torch.eye(7).double(), rtol=0, atol=1e-5)
     expected = np.fft.irfft(np.fft.rfft(x.numpy()) * gains, n=7)
     np.testing.assert_allclose(task.y[:, 0], expected, atol=1e-5)
-    with pytest.raises(ValueError, match="7 pixels need 4 gains, got 3"):
-        filtered_noise(gains[:3], 7)
-    with pytest.raises(ValueError, match="samples must be an integer >= 7, got 6"):
-        filtered_noise(gains, 7, samples=6)
-    with pytest.raises(ValueError, match="gains: 1 of 4 entries"):
-        filtered_noise([*gains[:3], float("nan")], 7)
 
 
-def idx(array: np.ndarray) -> bytes:
+def idx(array):
     header = bytes([0, 0, 8, array.ndim])
     return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A tiny MNIST: five images, the image of sample i full of 10 * i; train packed, test not."""
     images = np.repeat(np.arange(5, dtype=np.uint8) * 10, 28 * 28).reshape(5, 28, 28)
     labels = np.array([0, 1, 0, 7, 0], dtype=np.uint8)
@@ -123,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_mnist_from_a_folder(folder: Path) -> None:
+def test_mnist_from_a_folder(folder):
     zeros = mnist(0, size=14, folder=folder)
     assert zeros.x.shape == (3, 1, 14, 14)
     torch.testing.assert_close(zeros.x[:, 0, 0, 0], torch.tensor([0.0, 20.0, 40.0]) / 255)
@@ -134,7 +116,7 @@ def test_mnist_from_a_folder(folder: Path) -> None:
     assert everything.held_out is zeros.held_out is None
 
 
-def test_mnist_holds_its_test_images_out(folder: Path) -> None:
+def test_mnist_holds_its_test_images_out(folder):
     task, test = mnist(size=7, folder=folder), mnist(size=7, split="test", folder=folder)
     assert task.held_out is not None
     assert torch.equal(task.held_out[0], test.x)
@@ -142,7 +124,7 @@ def test_mnist_holds_its_test_images_out(folder: Path) -> None:
     assert len(task.x) == 5
 
 
-def test_mnist_is_pooled_by_averages(folder: Path) -> None:
+def test_mnist_is_pooled_by_averages(folder):
     image = np.arange(28 * 28, dtype=np.uint32).astype(np.uint8).reshape(1, 28, 28)
     (folder / "t10k-images-idx3-ubyte").write_bytes(idx(image))
     (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(1, np.uint8)))
@@ -163,7 +145,7 @@ def test_mnist_is_pooled_by_averages(folder: Path) -> None:
     ],
     ids=["truncated", "too long", "magic", "empty", "header", "shape"],
 )
-def test_damaged_idx_files(folder: Path, damage: Any, message: str) -> None:
+def test_damaged_idx_files(folder, damage, message):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(damage(gzip.decompress(path.read_bytes()))))
     with pytest.raises(ValueError, match=f"train-images-idx3-ubyte.gz: .*{message}"):
@@ -171,7 +153,7 @@ def test_damaged_idx_files(folder: Path, damage: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["start", "middle", "end", "cut"])
-def test_damaged_gzip_files(folder: Path, where: str) -> None:
+def test_damaged_gzip_files(folder, where):
     path = folder / "train-images-idx3-ubyte.gz"
     data = bytearray(path.read_bytes())
     if where == "cut":
@@ -183,33 +165,31 @@ def test_damaged_gzip_files(folder: Path, where: str) -> None:
         mnist(folder=folder)
 
 
-def test_labels_file_in_place_of_images(folder: Path) -> None:
+def test_labels_file_in_place_of_images(folder):
     path = folder / "train-labels-idx1-ubyte.gz"
     with pytest.raises(ValueError, match="magic number 00000801, expected 00000803"):
         read_idx(path, axes=3)
 
 
-def test_images_that_do_not_fit_the_labels(folder: Path) -> None:
+def test_images_that_do_not_fit_the_labels(folder):
     path = folder / "train-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(idx(np.zeros(4, np.uint8))))
     with pytest.raises(ValueError, match="do not fit 4 labels"):
         mnist(folder=folder)
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte.gz"):
         mnist(folder=tmp_path)
 
 
-def test_download_is_checked_and_cached(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_is_checked_and_cached(folder, tmp_path, monkeypatch):
     """The download's whole path against a mirror on disk: right checksum, then a wrong one."""
     cache = tmp_path / "cache"
     source = {name: (folder / name).read_bytes() for name in MD5 if "train" in name}
-    fetched: list[str] = []
+    fetched = []
 
-    def fetch(url: str, output_file: str, *_: Any) -> None:
+    def fetch(url, output_file, *_):
         fetched.append(url.rsplit("/", 1)[1])
         Path(output_file).write_bytes(source[fetched[-1]])
 
@@ -223,28 +203,3 @@ def test_download_is_checked_and_cached(
     monkeypatch.setattr(mnist_files, "MD5", MD5)
     with pytest.raises(ValueError, match=r"(?i)hash of downloaded file .* does not match"):
         mnist(0)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (
-            lambda: load_task("cifar"),
-            "unknown task 'cifar'; allowed: bump, digits, filtered_noise, low_pass",
-        ),
-        (lambda: low_pass([[1]], 8), "frequency .*1.* without its negative"),
-        (lambda: low_pass([[0]], 8, samples=0), "samples must be an integer >= 1, got 0"),
-        (lambda: bump(0), "n must be an integer >= 1, got 0"),
-        (lambda: bump(samples=0), "samples"),
-        (lambda: bump(sharpness=-1.0), "sharpness must be finite and > 0, got -1.0"),
-        (lambda: digits(10), r"digit must be in 0..9 or None, got 10"),
-        (lambda: digits(margin=-1), "margin must be an integer >= 0, got -1"),
-        (lambda: mnist(-1), r"digit must be in 0..9 or None, got -1"),
-        (lambda: mnist(size=13), "size must divide 28, got 13"),
-        (lambda: mnist(size=0), "size must divide 28, got 0"),
-        (lambda: mnist(split="all"), "unknown split 'all'; allowed: test, train"),
-    ],
-)
-def test_bad_arguments(make: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make()

@@ -1,7 +1,6 @@
 """Shape × texture and Newtonian motion: formulas, and what they promise in Fourier space."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from cbnlib.tasks import (
 )
 
 
-def test_bumps_at_is_its_formula() -> None:
+def test_bumps_at_is_its_formula():
     position = torch.tensor([[0.25, 5.5], [-3.0, 9.0]], dtype=torch.float64)
     images = bumps_at(position, (4, 6), sharpness=1.5)
     for image, (t1, t2) in zip(images, position.tolist(), strict=True):
@@ -29,25 +28,13 @@ def test_bumps_at_is_its_formula() -> None:
                 assert float(image[p1, p2]) == pytest.approx(expected, rel=1e-12)
 
 
-def test_bumps_at_draws_the_bump_of_the_circle() -> None:
+def test_bumps_at_draws_the_bump_of_the_circle():
     position = 16 * torch.rand(5, 1, generator=torch.Generator().manual_seed(3))
     drawn = bumps_at(position, 16, sharpness=4.0)
     torch.testing.assert_close(drawn, bump(16, 5, seed=3).x[:, 0])
 
 
-@pytest.mark.parametrize(
-    ("position", "message"),
-    [
-        (torch.zeros(3), r"position must have shape \[samples, 2\] on grid \(4, 4\)"),
-        (torch.zeros(3, 1), r"position must have shape \[samples, 2\]"),
-    ],
-)
-def test_bumps_at_refuses(position: torch.Tensor, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        bumps_at(position, (4, 4), sharpness=1.0)
-
-
-def test_trajectories_are_parabolas_along_the_first_axis() -> None:
+def test_trajectories_are_parabolas_along_the_first_axis():
     path = trajectories((16, 8), 50, frames=4, speeds=(0.5, 1.5), gravity=0.25, seed=2).double()
     velocity = path.diff(dim=1)
     acceleration = velocity.diff(dim=1)
@@ -62,8 +49,8 @@ def test_trajectories_are_parabolas_along_the_first_axis() -> None:
     assert 0.9 < float(start.max()) < 1
 
 
-def test_motion_shows_the_frames_of_its_trajectories() -> None:
-    options: dict[str, Any] = {"frames": 3, "speeds": (0.0, 1.0), "gravity": -0.5, "seed": 7}
+def test_motion_shows_the_frames_of_its_trajectories():
+    options = {"frames": 3, "speeds": (0.0, 1.0), "gravity": -0.5, "seed": 7}
     task = motion((6, 4), 5, sharpness=2.0, **options)
     path = trajectories((6, 4), 5, **options)
     assert (task.name, task.x.shape, task.y.shape) == ("motion in 2-D", (5, 3, 6, 4), (5, 1, 6, 4))
@@ -73,7 +60,7 @@ def test_motion_shows_the_frames_of_its_trajectories() -> None:
     assert task.x.is_contiguous()
 
 
-def test_the_next_frame_follows_from_two() -> None:
+def test_the_next_frame_follows_from_two():
     """The phases at ±1: p(2) = 2 p(1) - p(0) + g, also around the torus."""
     n, g = 16, 0.75
     task = motion((n, n), 40, speeds=(0.0, 5.0), gravity=g, sharpness=1.0, seed=1)
@@ -84,25 +71,7 @@ def test_the_next_frame_follows_from_two() -> None:
     torch.testing.assert_close(third, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"speeds": (2.0, 1.0)}, r"speeds must be finite, 0 <= low <= high, got \(2.0, 1.0\)"),
-        ({"speeds": (-1.0, 1.0)}, "speeds must be finite"),
-        ({"speeds": (0.0, float("inf"))}, "speeds must be finite"),
-        ({"speeds": (1.0,)}, "speeds must be finite"),
-        ({"gravity": float("nan")}, "gravity must be finite, got nan"),
-        ({"frames": 1}, "frames must be an integer >= 2, got 1"),
-        ({"samples": 0}, "samples must be an integer >= 1, got 0"),
-        ({"sharpness": 0.0}, "sharpness must be finite and > 0"),
-    ],
-)
-def test_motion_refuses(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        motion(**{"samples": 2, **options})
-
-
-def test_shape_times_texture_is_its_formula() -> None:
+def test_shape_times_texture_is_its_formula():
     position = torch.tensor([[1.25, 3.0]], dtype=torch.float64)
     phase = torch.tensor([0.7], dtype=torch.float64)
     x = shape_times_texture(position, phase, (4, 6), carrier=(1, -2), sharpness=1.5)
@@ -115,7 +84,7 @@ def test_shape_times_texture_is_its_formula() -> None:
             assert float(x[0, 0, p1, p2]) == pytest.approx(float(shape[p1, p2]) * texture, abs=1e-6)
 
 
-def test_a_product_in_pixels_puts_the_shape_around_the_carrier() -> None:
+def test_a_product_in_pixels_puts_the_shape_around_the_carrier():
     position, phase = random_factors(32, 10, seed=4)
     x_hat = torch.fft.fft(shape_times_texture(position, phase, 32, carrier=8, sharpness=0.5))[:, 0]
     shape_hat = torch.fft.fft(bumps_at(position, 32, sharpness=0.5))
@@ -124,7 +93,7 @@ def test_a_product_in_pixels_puts_the_shape_around_the_carrier() -> None:
     torch.testing.assert_close(x_hat, shape_hat / 2 + around / 4 + below / 4)
 
 
-def test_factors_are_uniform_and_independent() -> None:
+def test_factors_are_uniform_and_independent():
     position, phase = random_factors((4, 8), 4000, seed=1)
     angles = torch.cat([2 * math.pi * position / torch.tensor([4, 8]), phase[:, None]], dim=1)
     assert 0 <= float(angles.min()) < float(angles.max()) <= 2 * math.pi
@@ -135,16 +104,10 @@ def test_factors_are_uniform_and_independent() -> None:
     assert float(torch.stack([*means, *products]).max()) < 0.05
 
 
-def test_shape_texture_autoencodes_its_factors() -> None:
+def test_shape_texture_autoencodes_its_factors():
     task = shape_texture(16, 6, carrier=4, sharpness=2.0, seed=5)
     position, phase = random_factors(16, 6, seed=5)
     expected = shape_times_texture(position, phase, 16, carrier=4, sharpness=2.0)
     assert torch.equal(task.x, expected)
     assert torch.equal(task.x, task.y)
     assert not torch.equal(task.x, shape_texture(16, 6, carrier=4, sharpness=2.0, seed=6).x)
-
-
-@pytest.mark.parametrize("carrier", [0, 5, (1, 2), ()])
-def test_shape_texture_refuses_a_carrier(carrier: Any) -> None:
-    with pytest.raises(ValueError, match="carrier must be a frequency of the grid"):
-        shape_texture(8, 2, carrier=carrier)

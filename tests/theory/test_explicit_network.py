@@ -2,18 +2,16 @@
 
 import itertools
 import math
-from typing import Any
 
 import pytest
 import torch
 from oracles import dense_matrix, rng
-from torch import Tensor
 
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.scales import bias_scales, signal_scales
 
-CASES: dict[str, tuple[Any, Any]] = {
+CASES = {
     "P_{±1}": ([[-1, 1]], 16),
     "constant and ±1": ([[0, 1, -1]], 9),
     "Nyquist": ([[4]], 8),
@@ -26,7 +24,7 @@ MANY = pytest.mark.parametrize("case", CASES)
 M = 1.5
 
 
-def project(x: Tensor, supports: Any, grid: Any) -> Tensor:
+def project(x, supports, grid):
     """P_I channel by channel, from the definition of the Fourier coefficients."""
     sizes = (grid,) if isinstance(grid, int) else grid
     points = torch.tensor(list(itertools.product(*map(range, sizes))), dtype=torch.float64)
@@ -41,7 +39,7 @@ def project(x: Tensor, supports: Any, grid: Any) -> Tensor:
     return kept
 
 
-def on_the_domain(supports: Any, grid: Any) -> tuple[Tensor, Tensor]:
+def on_the_domain(supports, grid):
     """Inputs, some of them on the boundary of the domain, and their projections."""
     sizes = (grid,) if isinstance(grid, int) else grid
     x = torch.randn(50, len(supports), *sizes, dtype=torch.float64, generator=rng())
@@ -55,7 +53,7 @@ def on_the_domain(supports: Any, grid: Any) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("relu_output", [False, True])
 @pytest.mark.parametrize("L", [2, 3, 8, 32, 128])
 @MANY
-def test_network_equals_its_target(case: str, L: int, relu_output: bool) -> None:
+def test_network_equals_its_target(case, L, relu_output):
     supports, grid = CASES[case]
     x, z = on_the_domain(supports, grid)
     model = bottleneck_network(supports, grid, L, M, relu_output=relu_output)
@@ -63,14 +61,14 @@ def test_network_equals_its_target(case: str, L: int, relu_output: bool) -> None
     torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-9)
 
 
-def test_one_layer_is_the_projection() -> None:
+def test_one_layer_is_the_projection():
     x, z = on_the_domain(*CASES["four channels"])
     model = bottleneck_network(*CASES["four channels"], 1, M)
     torch.testing.assert_close(model(x), z, rtol=0, atol=1e-12)
     assert float(model.parameter_norm().detach()) == pytest.approx(7)
 
 
-def test_outside_its_domain_the_relus_cut() -> None:
+def test_outside_its_domain_the_relus_cut():
     x, z = on_the_domain([[-1, 1]], 16)
     model = bottleneck_network([[-1, 1]], 16, 8, M)
     assert (model(1.1 * x[:25]) - 1.1 * z[:25]).abs().max() > 1e-2
@@ -78,7 +76,7 @@ def test_outside_its_domain_the_relus_cut() -> None:
 
 @pytest.mark.parametrize("relu_output", [False, True])
 @MANY
-def test_norm_is_depth_times_rank_plus_a_constant(case: str, relu_output: bool) -> None:
+def test_norm_is_depth_times_rank_plus_a_constant(case, relu_output):
     supports, grid = CASES[case]
     rank = cbn_rank(supports, grid)
     depths = [8, 16, 32, 64, 128, 256, 512]
@@ -91,27 +89,27 @@ def test_norm_is_depth_times_rank_plus_a_constant(case: str, relu_output: bool) 
     assert all(abs(after) < 0.7 * abs(before) + 1e-6 for before, after in itertools.pairwise(steps))
 
 
-def test_norm_is_that_of_the_dense_operators() -> None:
+def test_norm_is_that_of_the_dense_operators():
     model = bottleneck_network(*CASES["2-D"], 5, M)
     biases = sum(conv.bias.square().sum() for conv in model.convs)
     dense = sum(dense_matrix(conv).square().sum() for conv in model.convs)
     torch.testing.assert_close(model.parameter_norm(), dense + biases, rtol=1e-12, atol=0)
 
 
-def test_no_dearer_than_the_explicit_costs_of_the_book() -> None:
+def test_no_dearer_than_the_explicit_costs_of_the_book():
     costs = {6: 24.31, 8: 29.67, 12: 40.45, 16: 50.22}
     for L, cost in costs.items():
         assert bottleneck_network([[-1, 1]], 16, L, 1.4).parameter_norm() < cost
 
 
-def test_the_constant_is_let_go_in_the_middle_of_a_deep_network() -> None:
+def test_the_constant_is_let_go_in_the_middle_of_a_deep_network():
     spectra = weight_spectra(bottleneck_network([[-1, 1]], 16, 128, M))
     assert spectra[125].values[0] > 0.6
     assert spectra[64].values[0] < 0.02
     torch.testing.assert_close(spectra[64].values[1], torch.ones(1).double(), rtol=0.01, atol=0)
 
 
-def cost(squares: Tensor, rank: int, energy: float) -> Tensor:
+def cost(squares, rank, energy):
     """What bias_scales minimises, over the squares of all scales."""
     constant = energy * squares[1:-1]
     carried = torch.cat([constant.new_zeros(1), constant[:-1]])
@@ -120,7 +118,7 @@ def cost(squares: Tensor, rank: int, energy: float) -> Tensor:
 
 @pytest.mark.parametrize("energy", [0.1, 1.0, 36.0, 5000.0])
 @pytest.mark.parametrize("L", [2, 3, 8, 40])
-def test_bias_scales_are_a_minimum(L: int, energy: float) -> None:
+def test_bias_scales_are_a_minimum(L, energy):
     log = bias_scales(2, energy, L)[1:-1].log().mul(2).requires_grad_()
     ends = torch.zeros(1, dtype=torch.float64)
     total = cost(torch.cat([ends, log, ends]).exp(), 2, energy)
@@ -133,7 +131,7 @@ def test_bias_scales_are_a_minimum(L: int, energy: float) -> None:
 
 
 @pytest.mark.parametrize("L", [1, 2, 9])
-def test_signal_scales_are_the_minimum(L: int) -> None:
+def test_signal_scales_are_the_minimum(L):
     log = signal_scales(3, 20.0, L)[1:-1].log().mul(2).requires_grad_()
     ends = torch.zeros(1, dtype=torch.float64)
     squares = torch.cat([ends, log, ends]).exp()
@@ -142,29 +140,8 @@ def test_signal_scales_are_the_minimum(L: int) -> None:
     assert (gradient.abs() < 1e-12).all()
 
 
-def test_cbn_rank_counts_real_dimensions() -> None:
+def test_cbn_rank_counts_real_dimensions():
     assert cbn_rank([[0], [1, -1], [8], []], 16) == 1 + 2 + 1
     assert cbn_rank([[1, 15, -1, 17]], 16) == 2  # mod n
     assert cbn_rank([[(2, 2)], [(2, 1), (2, 3)]], (4, 4)) == 1 + 2
-    assert cbn_rank([torch.tensor([[1, 0], [-1, 0]])], (4, 4)) == 2  # type: ignore[list-item]
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: cbn_rank([[0], [1]], 8), r"channel 1 .* \(1,\) without its negative \(-1,\)"),
-        (lambda: cbn_rank([[(2, 1), (1, 0)]], (4, 4)), "without its negative"),
-        (lambda: cbn_rank([[(2, 1)]], (4, 4)), r"\(2, 1\) without its negative \(2, -1\)"),
-        (lambda: cbn_rank([[1, -1]], (4, 4)), r"grid \(4, 4\) has 2 axes, got \(1,\)"),
-        (lambda: cbn_rank([[(1, 0)]], 4), r"grid \(4,\) has 1 axes, got \(1, 0\)"),
-        (lambda: cbn_rank([], 4), "at least one channel"),
-        (lambda: cbn_rank([[0]], (4, 4, 4)), "1 or 2 axes"),
-        (lambda: bottleneck_network([[1]], 8, 4, M), "without its negative"),
-        (lambda: bottleneck_network([[0]], 8, 0, M), "depth must be an integer >= 1, got 0"),
-        (lambda: bottleneck_network([[0]], 8, 1, M, relu_output=True), "depth .* >= 2, got 1"),
-        (lambda: bottleneck_network([[0]], 8, 4, 0.0), "bound must be finite and > 0, got 0.0"),
-    ],
-)
-def test_bad_input(call: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call()
+    assert cbn_rank([torch.tensor([[1, 0], [-1, 0]])], (4, 4)) == 2

@@ -1,12 +1,9 @@
 """S1: the cost of a linear map against dense operators, and the network that attains it."""
 
-from typing import Any
-
 import pytest
 import torch
 from model_cases import random_network
 from oracles import GRIDS, dense_matrix, dense_matrix_of, rng
-from torch import Tensor
 
 from cbnlib import CircularConv
 from cbnlib.spectra.convolutions import spectrum_of_blocks, weight_spectra
@@ -21,11 +18,11 @@ DEPTHS = [1, 2, 5, 12]
 NOISE = 1e-15
 
 
-def values(*s: float) -> Tensor:
+def values(*s):
     return torch.tensor(s, dtype=torch.float64)
 
 
-def layer_of(a: Tensor) -> CircularConv:
+def layer_of(a):
     """The layer that convolves with a filter, for the dense oracle."""
     layer = CircularConv(a.shape[1], a.shape[0], a.shape[2:], bias=False).double()
     with torch.no_grad():
@@ -33,11 +30,11 @@ def layer_of(a: Tensor) -> CircularConv:
     return layer
 
 
-def random_filter(grid: Any) -> Tensor:
+def random_filter(grid):
     return torch.randn(2, 3, *grid, dtype=torch.float64, generator=rng())
 
 
-def degenerate_filter(grid: Any) -> Tensor:
+def degenerate_filter(grid):
     """All singular values 1 or 0: a rotation of two channels on a third of the frequencies."""
     keep = torch.fft.fftn(torch.randn(grid, dtype=torch.float64, generator=rng(3))).abs()
     keep = (keep > keep.median()).to(torch.float64)
@@ -53,7 +50,7 @@ FILTERS = {"random": random_filter, "degenerate": degenerate_filter}
 @pytest.mark.parametrize("L", DEPTHS)
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("kind", FILTERS)
-def test_factorisation_is_the_map_at_its_exact_cost(kind: str, grid: Any, L: int) -> None:
+def test_factorisation_is_the_map_at_its_exact_cost(kind, grid, L):
     a = FILTERS[kind](grid)
     matrix = dense_matrix(layer_of(a))
     model = balanced_factorisation(a, L)
@@ -69,7 +66,7 @@ def test_factorisation_is_the_map_at_its_exact_cost(kind: str, grid: Any, L: int
 
 @pytest.mark.parametrize("kind", FILTERS)
 @pytest.mark.parametrize("grid", [(6,), (4, 3), (4, 4)], ids=str)
-def test_layers_are_balanced_and_no_wider_than_the_largest_rank(kind: str, grid: Any) -> None:
+def test_layers_are_balanced_and_no_wider_than_the_largest_rank(kind, grid):
     a = FILTERS[kind](grid)
     blocks = torch.fft.rfftn(a, dim=tuple(range(2, a.ndim)))
     s = spectrum_of_blocks(blocks, grid).values
@@ -82,12 +79,12 @@ def test_layers_are_balanced_and_no_wider_than_the_largest_rank(kind: str, grid:
 
 
 @pytest.mark.parametrize("L", [1, 3])
-def test_the_zero_map_costs_nothing(L: int) -> None:
+def test_the_zero_map_costs_nothing(L):
     model = balanced_factorisation(torch.zeros(2, 1, 4, 4), L)
     assert (model.parameter_norm(), model.config.width) == (0, 1)
 
 
-def test_cost_of_a_known_spectrum() -> None:
+def test_cost_of_a_known_spectrum():
     s = values(4.0, 1.0, 0.25, 0.0, 1e-17)
     torch.testing.assert_close(linear_cost(s, 4), values(4 * (2 + 1 + 0.5))[0])
     torch.testing.assert_close(linear_cost(s, 4, tolerance=0), values(14 + 4 * 1e-17**0.5)[0])
@@ -96,7 +93,7 @@ def test_cost_of_a_known_spectrum() -> None:
     assert linear_cost(s[:0], 3) == linear_cost_expansion(s[:0], 3) == 0
 
 
-def test_expansion_is_short_by_the_square_of_the_depth() -> None:
+def test_expansion_is_short_by_the_square_of_the_depth():
     s = torch.rand(20, dtype=torch.float64, generator=rng()) + 0.1
     gaps = [float(linear_cost(s, L) - linear_cost_expansion(s, L)) for L in (50, 100, 200)]
     assert gaps[0] / gaps[1] == pytest.approx(4, rel=0.1)
@@ -104,7 +101,7 @@ def test_expansion_is_short_by_the_square_of_the_depth() -> None:
 
 
 @pytest.mark.parametrize("grid", [(5,), (4, 3), (3, 4)], ids=str)
-def test_no_random_network_is_cheaper_than_its_own_map(grid: Any) -> None:
+def test_no_random_network_is_cheaper_than_its_own_map(grid):
     for seed in range(20):
         model = random_network(seed, grid=grid, nonlinearity="none", bias=False, c_in=2, c_out=2)
         s = spectrum_of_blocks(end_to_end_blocks(model), grid).operator_values()
@@ -112,39 +109,9 @@ def test_no_random_network_is_cheaper_than_its_own_map(grid: Any) -> None:
 
 
 @pytest.mark.parametrize("grid", [(6,), (4, 5)], ids=str)
-def test_end_to_end_blocks_are_the_composition(grid: Any) -> None:
+def test_end_to_end_blocks_are_the_composition(grid):
     model = random_network(grid=grid, nonlinearity="none", c_in=2, c_out=4)
     layer = CircularConv(2, 4, grid, bias=False).double()
     layer.set_blocks(end_to_end_blocks(model))
     x = torch.randn(3, 2, *grid, dtype=torch.float64, generator=rng())
     torch.testing.assert_close(layer(x), model(x) - model(0 * x), rtol=1e-12, atol=1e-12)
-
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: linear_cost(values(1.0), 0), "L must be an integer >= 1, got 0"),
-        (lambda: linear_cost(torch.ones(2, 2), 3), r"shape \[values\], got \(2, 2\)"),
-        (lambda: linear_cost(values(1.0, -0.5), 3), "must be >= 0, got -0.5"),
-        (lambda: linear_cost(values(1.0), 3, tolerance=-1.0), "tolerance must be finite and >= 0"),
-        (lambda: linear_cost_expansion(values(NAN), 3), "singular values: 1 of 1 .* NaN"),
-        (lambda: balanced_factorisation(torch.ones(4), 3), r"\[c_out, c_in, \*grid\], got \(4,\)"),
-        (lambda: balanced_factorisation(torch.ones(1, 0, 4), 3), r"got \(1, 0, 4\)"),
-        (lambda: balanced_factorisation(torch.ones(1, 1, 4) * 1j, 3), "must be real .*complex64"),
-        (lambda: balanced_factorisation(values(NAN)[None, None], 3), "filter: 1 of 1 .* NaN"),
-        (lambda: balanced_factorisation(torch.ones(1, 1, 4), 0), "L must be an integer >= 1"),
-        (lambda: end_to_end_blocks(random_network(grid=4)), "linear, got nonlinearity 'relu'"),
-        (
-            lambda: end_to_end_blocks(
-                random_network(grid=4, nonlinearity="none", head="pooling", c_out=2)
-            ),
-            "equivariant head",
-        ),
-    ],
-)
-def test_bad_input(call: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -15,8 +15,8 @@ Y = torch.randn(3, 10, 1, 6, dtype=torch.float64, generator=rng(1))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_members_end_as_if_trained_alone(optimizer: str) -> None:
-    config = TrainConfig(0.1, 0.01, 6, batch_size=4, optimizer=optimizer, seed=5)  # type: ignore[arg-type]
+def test_members_end_as_if_trained_alone(optimizer):
+    config = TrainConfig(0.1, 0.01, 6, batch_size=4, optimizer=optimizer, seed=5)
     together = [random_network(seed=s, grid=(6,)) for s in range(3)]
     alone = copy.deepcopy(together)
     history = train_ensemble(together, X, Y, config, progress=False)
@@ -28,24 +28,13 @@ def test_members_end_as_if_trained_alone(optimizer: str) -> None:
     assert history.norm[-1] == pytest.approx(sum(norms) / 3)
 
 
-def test_bad_input() -> None:
-    config = TrainConfig(0.1, 0.01, 2)
-    models = [random_network(grid=(6,)), random_network(grid=(6,), width=2)]
-    with pytest.raises(ValueError, match="all of the same config"):
-        train_ensemble(models, X, Y[:2], config)
-    with pytest.raises(ValueError, match=r"y must have shape \(1, 10, 1, 6\), got \(3, 10, 1, 6\)"):
-        train_ensemble(models[:1], X, Y, config)
-    with pytest.raises(ValueError, match="needs loss 'square'"):
-        train_ensemble(models[:1], X, Y[:1], TrainConfig(0.1, 0.01, 2, loss="cross_entropy"))
-
-
-def diverging(y: torch.Tensor, member: int) -> torch.Tensor:
+def diverging(y, member):
     wild = y.clone()
     wild[member] *= 1e80  # the steps of SGD are as large as its errors
     return wild
 
 
-def test_a_member_that_diverges_leaves_the_others_alone() -> None:
+def test_a_member_that_diverges_leaves_the_others_alone():
     config = TrainConfig(0.1, 0.01, 8, batch_size=4, optimizer="sgd", seed=5, records=8)
     failing, healthy = ([random_network(seed=s, grid=(6,)) for s in range(3)] for _ in range(2))
     history = train_ensemble(failing, X, diverging(Y, 1), config, progress=False)
@@ -62,14 +51,14 @@ def test_a_member_that_diverges_leaves_the_others_alone() -> None:
     assert history.loss[-1] != pytest.approx(expected.loss[-1], rel=1e-3)
 
 
-def test_an_ensemble_fails_when_every_member_has_failed() -> None:
+def test_an_ensemble_fails_when_every_member_has_failed():
     config = TrainConfig(0.1, 0.01, 8, batch_size=4, optimizer="sgd", seed=5)
     members = [random_network(seed=s, grid=(6,)) for s in range(2)]
     with pytest.raises(TrainingDivergedError, match=r"at step \d, in all 2 members: try a smaller"):
         train_ensemble(members, X, 1e80 * Y[:2], config, progress=False)
 
 
-def test_members_that_collapse_to_a_constant_stop_nobody() -> None:
+def test_members_that_collapse_to_a_constant_stop_nobody():
     config = TrainConfig(4.0, 0.05, 30, batch_size=10, optimizer="sgd", momentum=0.0)
     members = [random_network(seed=s, grid=(6,)) for s in range(2)]
     history = train_ensemble(members, X, torch.stack([X, X]), config, progress=False)

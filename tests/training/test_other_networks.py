@@ -1,14 +1,12 @@
 """Networks that are not plain CNNs: `train` does what a plain PyTorch loop does."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from model_cases import random_network
 from oracles import rng
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize, prune
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
@@ -22,101 +20,79 @@ Y = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(8))
 RIDGE, RATE, STEPS = 0.05, 0.01, 6
 
 
-def config(**changes: Any) -> TrainConfig:
+def config(**changes):
     options = {"steps": STEPS, "batch_size": 12, "optimizer": "sgd", "schedule": "constant"}
-    return TrainConfig(RIDGE, RATE, **options | changes)  # type: ignore[arg-type]
+    return TrainConfig(RIDGE, RATE, **options | changes)
 
 
 class Swish(CNN):
-    def activate(self, pre_activation: Tensor) -> Tensor:
+    def activate(self, pre_activation):
         return nn.functional.silu(pre_activation)
 
 
 class Doubled(CNN):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return 2 * super().forward(x)
 
 
 class Masked(nn.Module):
-    def forward(self, w: Tensor) -> Tensor:
+    def forward(self, w):
         return w * (torch.arange(w.shape[-1]) % 2)
 
 
-def changed(change: Callable[[CNN], object]) -> nn.Module:
+def changed(change):
     model = random_network(grid=(6,), width=4, depth=4)
     change(model)
     return model
 
 
-def of_class(kind: type[CNN]) -> nn.Module:
+def of_class(kind):
     return kind(CNNConfig(6, 4, 4, gain=2.0), seed=0).double()
 
 
-def transpose_strides(model: CNN) -> None:
+def transpose_strides(model):
     weight = model.convs[1].weight
     weight.data = weight.data.transpose(0, 1).contiguous().transpose(0, 1)
 
 
-def tie(model: CNN) -> None:
-    model.convs[2].weight = model.convs[1].weight
-
-
-def add_parameter(model: CNN) -> None:
-    model.extra = nn.Parameter(torch.ones(2, dtype=torch.float64))
-
-
-def drop_the_nonlinearity(model: CNN) -> None:
-    model.activate = lambda pre_activation: pre_activation  # type: ignore[method-assign]
-
-
-def mask(model: CNN) -> None:
-    parametrize.register_parametrization(model.convs[1], "weight", Masked())
-
-
-def triple(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-    return 3 * output
-
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+NETWORKS = {
     "an activation of its own": (lambda: of_class(Swish), "it is a Swish, not a CNN"),
     "a forward of its own": (lambda: of_class(Doubled), "it is a Doubled, not a CNN"),
-    "a method of the object": (lambda: changed(drop_the_nonlinearity), "the network has its own"),
-    "frozen": (
-        lambda: changed(lambda m: m.convs[1].weight.requires_grad_(False)),
-        "convs.1.weight is frozen",
-    ),
-    "tied": (lambda: changed(tie), "convs.2.weight is shared with another layer"),
-    "a hook": (
-        lambda: changed(lambda m: m.convs[1].register_forward_hook(triple)),
-        "convs.1 has a hook",
-    ),
+    "a method of the object": (
+        lambda: changed(lambda m: setattr(m, "activate", lambda pre_activation: pre_activation)),
+        "the network has its own"),
+    "frozen": (lambda: changed(lambda m: m.convs[1].weight.requires_grad_(False)),
+        "convs.1.weight is frozen"),
+    "tied": (lambda: changed(lambda m: setattr(m.convs[2], "weight", m.convs[1].weight)),
+        "convs.2.weight is shared with another layer"),
+    "a hook": (lambda: changed(lambda m: m.convs[1].register_forward_hook(lambda *a: 3 * a[2])),
+        "convs.1 has a hook"),
     "a hook of a parameter": (
         lambda: changed(lambda m: m.convs[1].weight.register_hook(lambda g: 0.5 * g)),
-        "convs.1.weight has a hook",
-    ),
+        "convs.1.weight has a hook"),
     "transposed strides": (lambda: changed(transpose_strides), "convs.1.weight is not stored as"),
     "a parametrised weight": (
-        lambda: changed(mask),
-        "convs.1 is a ParametrizedCircularConv",
-    ),
+        lambda: changed(
+            lambda m: parametrize.register_parametrization(m.convs[1], "weight", Masked())),
+        "convs.1 is a ParametrizedCircularConv"),
     "a pruned weight": (
         lambda: changed(lambda m: prune.l1_unstructured(m.convs[1], "weight", amount=0.5)),
-        "convs.1 has a hook",
-    ),
-    "another parameter": (lambda: changed(add_parameter), "extra is not a parameter of a CNN"),
+        "convs.1 has a hook"),
+    "another parameter": (
+        lambda: changed(lambda m: setattr(m, "extra", nn.Parameter(torch.ones(2).double()))),
+        "extra is not a parameter of a CNN"),
     "another module": (
         lambda: nn.Sequential(CircularConv(1, 3, 6, generator=rng()), nn.Tanh(), nn.Flatten(),
             nn.Unflatten(1, (3, 6)), CircularConv(3, 1, 6, generator=rng())).double(),
-        "it is a Sequential, not a CNN",
-    ),
+        "it is a Sequential, not a CNN"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_training_is_that_of_a_plain_loop(name: str) -> None:
+def test_training_is_that_of_a_plain_loop(name):
     model = NETWORKS[name][0]()
     twin = NETWORKS[name][0]()
-    history = train(model, X, Y, config(), progress=False)  # type: ignore[type-var]
+    history = train(model, X, Y, config(), progress=False)
     optimizer = torch.optim.SGD(twin.parameters(), lr=RATE, momentum=0.9, weight_decay=2 * RIDGE)
     for step in range(STEPS):
         optimizer.zero_grad()
@@ -131,24 +107,24 @@ def test_training_is_that_of_a_plain_loop(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_engine_and_ensembles_refuse_what_is_no_plain_network(name: str) -> None:
+def test_the_engine_and_ensembles_refuse_what_is_no_plain_network(name):
     make, reason = NETWORKS[name]
     assert obstacle(make()).startswith(reason)
     with pytest.raises(TypeError, match=f"the engine computes plain CNNs only: {reason}"):
-        Engine(make(), fit_function("square"), 4)  # type: ignore[arg-type]
-    members: Any = [changed(lambda _: None), make()]
+        Engine(make(), fit_function("square"), 4)
+    members = [changed(lambda _: None), make()]
     with pytest.raises(TypeError, match=f"but member 1 is none: {reason}"):
         train_ensemble(members, X, torch.stack([Y, Y]), config(), progress=False)
 
 
-def test_plain_networks_are_the_engines() -> None:
+def test_plain_networks_are_the_engines():
     for options in ({}, {"head": "pooling", "c_out": 3}, {"parametrization": "spectral"}):
-        model = random_network(grid=(6,), **options)  # type: ignore[arg-type]
+        model = random_network(grid=(6,), **options)
         assert obstacle(model) == obstacle(copy.deepcopy(model).float()) == ""
         assert obstacle(model.half()) == "convs.0.weight is torch.float16 on cpu"
 
 
-def test_a_hook_on_all_modules_acts() -> None:
+def test_a_hook_on_all_modules_acts():
     handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
     try:
         assert obstacle(changed(lambda _: None)) == "a hook acts on all modules"
@@ -156,7 +132,7 @@ def test_a_hook_on_all_modules_acts() -> None:
         handle.remove()
 
 
-def test_looking_at_the_output_changes_nothing() -> None:
+def test_looking_at_the_output_changes_nothing():
     """Dropout draws no random numbers and batch statistics do not move but by training steps."""
     model = nn.Sequential(
         CircularConv(1, 3, 6), nn.BatchNorm1d(3), nn.Dropout(), nn.Conv1d(3, 1, 1)
@@ -170,14 +146,14 @@ def test_looking_at_the_output_changes_nothing() -> None:
     assert all(module.training for module in model.modules())
 
 
-def test_zero_grad_in_between_does_not_stop_the_training() -> None:
+def test_zero_grad_in_between_does_not_stop_the_training():
     model, alone = (changed(lambda _: None) for _ in range(2))
-    train(model, X, Y, config(), observe=lambda _, m: m.zero_grad(), progress=False)  # type: ignore[type-var]
-    train(alone, X, Y, config(), progress=False)  # type: ignore[type-var]
+    train(model, X, Y, config(), observe=lambda _, m: m.zero_grad(), progress=False)
+    train(alone, X, Y, config(), progress=False)
     for a, b in zip(model.parameters(), alone.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_the_bar_of_another_network_shows_its_norm(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_of_another_network_shows_its_norm(capsys):
     train(nn.Conv1d(1, 1, 1).double(), X, Y, config())
     assert "|θ|² " in capsys.readouterr().err
