@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -16,6 +17,8 @@ from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import obtain, run_experiment
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.run import Run
+from cbnlib.spectra.bottleneck import KeptMode, kept_modes
+from cbnlib.spectra.spectrum import KEPT, middle_layer
 
 with extra("book"):
     import pandas as pd
@@ -220,3 +223,52 @@ def _publish(counts: dict[str, int]) -> None:
     data = {"text/markdown": f"Networks of this page: {told}."}
     data["text/plain"] = data["text/markdown"]
     display(data, metadata={ORIGINS: counts}, raw=True)
+
+
+def summary(runs: Iterable[Run], columns: Sequence[str]) -> pd.DataFrame:
+    """A table of runs, one in a row; failed ones, too.
+
+    Args:
+        runs: What to show.
+        columns: Which entries of `Run.row`, in this order.
+
+    Raises:
+        KeyError: If a run has no entry of that name.
+    """
+    rows = [run.row() for run in runs]
+    return pd.DataFrame([[row[name] for name in columns] for row in rows], columns=list(columns))
+
+
+def rows_of(
+    table: pd.DataFrame, runs: Sequence[Run], groups: Mapping[str, Iterable[Run]]
+) -> dict[str, pd.DataFrame]:
+    """The rows of a table of runs for each group of these runs, in the table's order.
+
+    Args:
+        table: One row for each run.
+        runs: The runs, in the order of the rows.
+        groups: Some of them by name.
+    """
+    members = {name: {id(run) for run in some} for name, some in groups.items()}
+    return {name: table[[id(run) in ids for run in runs]] for name, ids in members.items()}
+
+
+def central_modes(run: Run) -> tuple[tuple[KeptMode, ...], int]:
+    """The modes that a run's bottleneck keeps, and the number of the layer in its middle.
+
+    Without a bottleneck, the modes that the network's middle layer keeps, and that layer. A failed
+    run keeps none.
+    """
+    found, layer = run.bottleneck, middle_layer(run.network.depth)
+    if found.layers:
+        return found.modes, sum(found.layers) // 2
+    return () if run.failure else kept_modes(run.weight_spectra[layer - 1], KEPT), layer
+
+
+def shortest(step: Callable[[], object], repeats: int) -> float:
+    """Milliseconds of processor time of the shortest repeat: other work may disturb the rest."""
+    clock = [time.process_time()]
+    for _ in range(repeats):
+        step()
+        clock.append(time.process_time())
+    return 1000 * float(min(np.diff(clock)))

@@ -3,15 +3,17 @@
 import hashlib
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cbnlib.network.model import CNN, CNNConfig
 from cbnlib.runs.provenance import Provenance
+from cbnlib.spectra.bottleneck import Bottleneck, measure_bottleneck
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.snapshots import SpectraSnapshot
-from cbnlib.spectra.spectrum import Spectrum
+from cbnlib.spectra.spectrum import Spectrum, middle_half
 from cbnlib.tasks.base import Task
 from cbnlib.training.config import Loss, TrainConfig
 from cbnlib.training.loop import History
@@ -158,6 +160,40 @@ class Run:
             ValueError: The targets are labels.
         """
         return self.fit < self.flat_error / 2
+
+    @property
+    def bottleneck(self) -> Bottleneck:
+        """The bottleneck in the weights at the end; one without layers if training failed."""
+        return Bottleneck() if self.failure else measure_bottleneck(self.weight_spectra)
+
+    def row(self) -> dict[str, Any]:
+        """The run in one row of a table: its setting, and what training found.
+
+        `kept` is the number of real dimensions that pass the middle half of the layers, the most
+        of its layers; `smallest kept` and `largest other` are the singular values next to the
+        threshold there. `data loss, %` is relative to the variance of the targets. Labels have no
+        variance, and their runs no entry for it, nor for `learned`.
+
+        Of a failed run what was found is NaN, and `bottleneck` reads "failed". In an ensemble
+        `seed` is the one that orders the samples, the same for all members.
+        """
+        row: dict[str, Any] = {"task": self.task.name, "L": self.network.depth}
+        row |= {"ridge": self.training.ridge, "gain": self.network.gain}
+        row["seed"] = self.training.seed
+        if self.task.variance is not None:
+            row["learned"] = self.learned
+            row["data loss, %"] = 100 * self.fit / (self.task.variance or math.nan)
+        middle = self.weight_spectra[middle_half(self.network.depth)]
+        gaps = [s.gap() for s in middle if s.real_dimensions()]
+        return row | {
+            "data loss": self.fit,
+            "norm": self.norm,
+            "regularised loss": self.loss,
+            "kept": max((s.real_dimensions() for s in middle), default=math.nan),
+            "smallest kept": min((smallest for smallest, _ in gaps), default=math.nan),
+            "largest other": max((s.gap()[1] for s in middle), default=math.nan),
+            "bottleneck": "failed" if self.failure else str(self.bottleneck),
+        }
 
 
 def failed(run: Run, failure: str) -> Run:
