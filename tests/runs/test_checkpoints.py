@@ -317,12 +317,13 @@ def kill_runs(kills: int, seed: int, workspace: Path) -> dict[str, int]:
             process = start(folder)
             if counts["kills"] + killed < kills:
                 kind = choose.random()
-                if kind < 0.6:
+                if kind < 0.4:
                     time.sleep(choose.uniform(0, seconds))
                 else:
-                    pattern = "checkpoint.tmp" if kind < 0.7 else ".record.tmp"
+                    pattern = "checkpoint.tmp" if kind < 0.8 else ".record.tmp"
                     wait_for(folder, pattern, choose.uniform(0.5, 1) * 2 * seconds)
-                    time.sleep(choose.uniform(0, 0.02))
+                    if kind >= 0.8:  # a checkpoint is written faster
+                        time.sleep(choose.uniform(0, 0.02))
                 os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
             if status == 0:
