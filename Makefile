@@ -83,7 +83,7 @@ lint: $(STAMP)
 	$(BIN)/python -m tools.problems --check
 
 records: $(STAMP)
-	$(BIN)/python -m tools.keep_records $(N)
+	$(BIN)/python -m tools.keep_records
 
 stability: $(STAMP)
 	$(BIN)/python -m tools.stability $(N)

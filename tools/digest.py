@@ -13,10 +13,11 @@ from tools.project import Project, files_in
 def execution_digest(
     project: Project, source: Path, content: bytes, parameters: Mapping[str, object]
 ) -> str:
-    """Hash everything an execution depends on.
+    """Hash everything an execution depends on besides the records that it asks for.
 
-    That is the notebook, all records whose folder it names, its parameters, Python's minor version,
-    the pinned versions of the packages and, for a notebook that names `cbnlib`, all of `cbnlib`.
+    That is the notebook, the measurements in `records` that have its name, its parameters, Python's
+    minor version, the pinned versions of the packages and, for a notebook that names `cbnlib`, all
+    of `cbnlib`.
 
     Args:
         project: Whose notebook it is.
@@ -24,15 +25,36 @@ def execution_digest(
         content: What is, or was, in it.
         parameters: Their values.
     """
-    files = [project.root / "constraints.txt"]
-    for folder in (project.root / "records").glob("*"):
-        if folder.name == source.stem or folder.name.encode() in content:
-            files += files_in(folder)
+    files = [project.root / "constraints.txt", *files_in(project.records / source.stem)]
     if b"cbnlib" in content:
         files += files_in(project.root / "cbnlib", "**/*.py")
     facts = {"parameters": dict(parameters), "python": list(sys.version_info[:2])}
     facts |= {"name": source.name, "source": hashlib.sha256(content).hexdigest()}
     return files_digest(project.root, files, json.dumps(facts, sort_keys=True))
+
+
+def record_digests(project: Project, asked: Iterable[str] = ("*",)) -> dict[str, str]:
+    """Hash records, each by itself.
+
+    Args:
+        project: Whose records they are.
+        asked: The starts of their experiments' digests, at which their folders' names end; by
+            default all.
+
+    Returns:
+        A digest of the files of each, an empty one if it is missing.
+    """
+    found: dict[str, list[Path]] = {name: [] for name in asked if name != "*"}
+    for name in asked:
+        for folder in project.records.glob(f"*-{name}"):
+            found.setdefault(folder.name.rpartition("-")[2], []).extend(files_in(folder))
+    return {k: files_digest(project.root, files) if files else "" for k, files in found.items()}
+
+
+def same_records(project: Project, facts: Mapping[str, Any]) -> bool:
+    """Whether all that an outcome's notebook asked for is there, or missing, as it was then."""
+    then = facts.get("records", {})
+    return bool(record_digests(project, then) == then)
 
 
 def files_digest(root: Path, files: Iterable[Path], *facts: str) -> str:
@@ -69,4 +91,5 @@ def is_current(project: Project, source: Path, facts: Mapping[str, Any]) -> bool
     if "digest" not in facts:
         return False
     content, parameters = source.read_bytes(), facts["parameters"]
-    return bool(facts["digest"] == execution_digest(project, source, content, parameters))
+    digest = execution_digest(project, source, content, parameters)
+    return bool(facts["digest"] == digest) and same_records(project, facts)

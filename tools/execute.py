@@ -5,8 +5,8 @@
     python -m tools.execute -p mnist_folder ~/mnist           # a parameter, where it is declared
 
 The executed copies go to `_build/executed/<profile>/`. A notebook is executed again if its source,
-its parameters, Python's minor version, the pinned packages, the records or (if it names it)
-`cbnlib` changed. The exit status is 1 if any notebook failed, 2 if nothing was tried.
+its parameters, Python's minor version, the pinned packages, a record that it asked for or (if it
+names it) `cbnlib` changed. The exit status is 1 if any notebook failed, 2 if nothing was tried.
 """
 
 # Modules that take their time to import are imported where they are needed: wrong arguments and a
@@ -29,7 +29,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbnlib.book.profiles import PROFILES
-from tools.digest import execution_digest, stored_facts, stored_json
+from tools.digest import (
+    execution_digest,
+    record_digests,
+    same_records,
+    stored_facts,
+    stored_json,
+)
 from tools.job import Failure, Job
 from tools.progress import Outlook
 from tools.project import ROOT, BuildError, Project
@@ -203,10 +209,15 @@ def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failur
     return job, failure, time.perf_counter() - start
 
 
+def _is_done(job: Job) -> bool:
+    facts = stored_facts(job.copy)
+    return facts.get("digest") == job.digest and same_records(job.project, facts)
+
+
 def build(project: Project, args: argparse.Namespace) -> int:
     """Bring the executed notebooks up to date; return the exit status."""
     jobs = plan(project, args)
-    stale = [job for job in jobs if stored_facts(job.copy).get("digest") != job.digest]
+    stale = [job for job in jobs if not _is_done(job)]
     for job in jobs:
         print(f"{job.name}: {'executing' if job in stale else 'unchanged'}", flush=True)
     remove_stale(project, stale)
@@ -214,7 +225,8 @@ def build(project: Project, args: argparse.Namespace) -> int:
         from tools.provenance import build_environment
 
         environment = build_environment(project)
-        stale = [replace(job, environment=environment) for job in stale]
+        records = record_digests(project)
+        stale = [replace(job, environment=environment, records=records) for job in stale]
     failures = execute(stale, args.jobs)
     if failures:
         print(f"\n{len(failures)} of {len(jobs)} notebooks failed:\n", file=sys.stderr)

@@ -1,10 +1,12 @@
 """What there is to execute, and what is known of an execution that failed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tools.outputs import records_asked
 from tools.project import Project
 
 SHOWN_LINES = 8
@@ -26,6 +28,8 @@ class Job:
     """Seconds a cell may take; `None` for no limit."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What it runs on, as `build_environment` tells."""
+    records: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the records there are when it starts, as `record_digests` gives them."""
 
     @property
     def name(self) -> str:
@@ -47,6 +51,10 @@ class Job:
         """Where a failure is noted."""
         return self.partial.with_suffix(".json")
 
+    def asked(self, cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """The records that the cells of a copy asked for, with their digests."""
+        return {name: self.records.get(name, "") for name in sorted(records_asked(cells))}
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -59,6 +67,7 @@ class Failure:
         cell: The cell that it broke off in and its first line; empty if none was begun.
         partial: What it did until then, relative to the repository; empty if that is nothing.
         error: What went wrong.
+        records: What it asked for until then, as `Job.asked` tells.
     """
 
     digest: str
@@ -67,14 +76,15 @@ class Failure:
     cell: str
     partial: str
     error: str
+    records: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, error: str) -> "Failure":
         """That of a job, with what its unfinished copy tells."""
         where = job.partial.relative_to(job.project.root).as_posix()
         partial = where if job.partial.exists() else ""
-        facts = (job.digest, job.parameters, job.environment)
-        return cls(*facts, _last_started_cell(job.partial), partial, _printable(error))
+        facts, cells = (job.digest, job.parameters, job.environment), _cells(job.partial)
+        return cls(*facts, _last_started(cells), partial, _printable(error), job.asked(cells))
 
     def keep(self, note: Path) -> None:
         """Write it down.
@@ -100,12 +110,16 @@ class Failure:
         return "\n".join([*lines, f"  {self.error}"])
 
 
-def _last_started_cell(partial: Path) -> str:
-    """Name the cell a run broke off in: papermill notes when it starts one."""
+def _cells(partial: Path) -> list[dict[str, Any]]:
     try:
-        cells = json.loads(partial.read_bytes())["cells"]
+        cells: list[dict[str, Any]] = json.loads(partial.read_bytes())["cells"]
     except (OSError, ValueError, LookupError):  # killed before or while it was written
-        return ""
+        return []
+    return cells
+
+
+def _last_started(cells: list[dict[str, Any]]) -> str:
+    """Name the cell a run broke off in: papermill notes when it starts one."""
     started = [cell for cell in cells if cell["metadata"].get("papermill", {}).get("start_time")]
     code = [cell for cell in started if cell["cell_type"] == "code"]
     if not code:

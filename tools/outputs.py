@@ -1,10 +1,14 @@
 """Make the outputs of an executed notebook fit for a page, and the same from run to run."""
 
 import re
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+
+from cbnlib.book.where import ASKED
 
 # What a cell prints may be long: none of these patterns tries a place more than once.
 TQDM_BAR_END = re.compile(r"\[\d{1,9}:\d{2}[^\[\]\r\n]*\]")
@@ -38,12 +42,22 @@ def _without_bar(line: str) -> str:
 
 
 def clean_outputs(notebook: NotebookNode) -> None:
-    """Strip what differs between runs, in place: progress, times of single cells, process ids."""
+    """Strip what differs between runs, in place: progress, times of single cells, process ids.
+
+    Outputs that show nothing and only say which records were asked for go, too.
+    """
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
-            cell.outputs = _without_timing(cell.outputs)
+            shown = [out for out in cell.outputs if ASKED not in out.get("metadata", {})]
+            cell.outputs = _without_timing(shown)
+
+
+def records_asked(cells: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The records that were asked for: the starts of their experiments' digests."""
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return {name for output in outputs for name in output.get("metadata", {}).get(ASKED, [])}
 
 
 def _without_timing(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -98,15 +98,17 @@ class Project:
     @property
     def stability(self) -> Path:
         """The verdicts of many builds (`tools.stability`)."""
-        return self.root / "records" / "stability"
+        return self.records / "stability"
 
-    def records(self, source: Path) -> Path:
-        """The committed results of long runs that a notebook draws."""
-        return self.root / "records" / source.stem
+    @property
+    def records(self) -> Path:
+        """The committed results of full-size runs, a folder each, and of measurements."""
+        return self.root / "records"
 
-    def runs(self, source: Path) -> Path:
-        """Where a notebook's full-size runs without a record are trained."""
-        return self.build / "runs" / source.stem
+    @property
+    def runs(self) -> Path:
+        """Where full-size runs without a record are trained."""
+        return self.build / "runs"
 
     def sources(self, names: Sequence[str] = ()) -> list[Path]:
         """The `.md` notebooks, or those that `names` pick by stem or by number.

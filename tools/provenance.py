@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ class Execution:
         seconds: The whole of it.
         longest_cell: Seconds of the cell that took longest.
         memory_mb: The most memory its kernel had, in MB.
+        records: Which ones it asked for: the starts of their experiments' digests.
     """
 
     edition: str
@@ -48,6 +49,7 @@ class Execution:
     seconds: float
     longest_cell: float
     memory_mb: float
+    records: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, notebook: Mapping[str, Any]) -> "Execution":
@@ -62,6 +64,7 @@ class Execution:
             seconds=record["duration"],
             longest_cell=ours["longest_cell"],
             memory_mb=ours["memory_mb"],
+            records=tuple(ours.get("records", ())),
         )
 
     @property
@@ -101,7 +104,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Records:
-    """What the records of a notebook took.
+    """What records took.
 
     Attributes:
         minutes: Of training, over all processes that took part.
@@ -112,9 +115,9 @@ class Records:
     megabytes: float
 
     @classmethod
-    def of(cls, folder: Path) -> "Records":
-        """Read it from a folder of records; zeros if there is none."""
-        files = files_in(folder)
+    def of(cls, folders: Iterable[Path]) -> "Records":
+        """Read it from the records' folders; zeros if there is none."""
+        files = [path for folder in folders for path in files_in(folder)]
         sealed = [path for path in files if path.name == "record.json"]
         facts = [json.loads(path.read_text(encoding="utf-8")) for path in sealed]
         seconds = sum(one["provenance"]["seconds"] for one in facts)

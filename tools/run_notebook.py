@@ -102,11 +102,13 @@ def _transport(folder: str) -> dict[str, str]:
 
 def _store(job: Job, notebook: NotebookNode) -> None:
     times = [cell.metadata.get("papermill", {}).get("duration") for cell in notebook.cells]
+    records = job.asked(notebook.cells)
     clean_outputs(notebook)
     notebook.metadata["companion"] = {
         "digest": job.digest,
         "profile": job.profile,
         "parameters": dict(job.parameters),
+        "records": records,
         "environment": dict(job.environment) | {"threads": str(THREADS)},
         "longest_cell": max(filter(None, times), default=0.0),
         "memory_mb": _peak_megabytes(),

@@ -12,7 +12,7 @@ import torch
 from cbnlib._extras import extra
 from cbnlib.book.profiles import Profile, check_profile
 from cbnlib.book.smoke import smoke_runs
-from cbnlib.book.where import records_of
+from cbnlib.book.where import ASKED, records_root
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import obtain, run_experiment
 from cbnlib.runs.provenance import Provenance
@@ -135,23 +135,18 @@ def best(runs: Iterable[Run]) -> Run | None:
 
 
 def runs_of(
-    experiments: Sequence[Experiment],
-    profile: Profile,
-    notebook: str,
-    *,
-    data_folder: str | None = None,
+    experiments: Sequence[Experiment], profile: Profile, *, data_folder: str = ""
 ) -> list[list[Run]]:
-    """The runs of a notebook's experiments: trained now, or (profile `paper`) from its records.
+    """The runs of a notebook's experiments: trained now, or (profile `paper`) from the records.
 
     A run whose training failed is one of the list; it says why in `Run.failure`, and its cell names
-    it. In the profile `paper` a committed record in `records/<notebook>` is used if it is that of
-    exactly this experiment. Without one the experiment is trained and kept in
-    `_build/runs/<notebook>`, where a run that was killed goes on.
+    it. In the profile `paper` a committed record in `records` is used if it is that of exactly this
+    experiment, whichever chapter it was trained for. Without one the experiment is trained and kept
+    in `_build/runs`, where a run that was killed goes on.
 
     Args:
         experiments: What to run.
         profile: `quick` or `paper`.
-        notebook: Name of the notebook, the folder of its records.
         data_folder: Where MNIST's files lie, if a task needs them and they are not to be
             downloaded.
 
@@ -159,24 +154,25 @@ def runs_of(
         RecordError: If a record is damaged.
         FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
-    results = _runs_of(experiments, profile, notebook, data_folder)
+    results = _runs_of(experiments, profile, data_folder or None)
     for run in (run for runs in results for run in runs if run.failure):
         print(f"{run.task.name}, {run.network.depth} layers, failed: {run.failure}")
     return results
 
 
 def _runs_of(
-    experiments: Sequence[Experiment], profile: Profile, notebook: str, data_folder: str | None
+    experiments: Sequence[Experiment], profile: Profile, data_folder: str | None
 ) -> list[list[Run]]:
     if profile == "quick":
         return [run_experiment(e, data_folder=data_folder) for e in experiments]
     if profile != "paper":
         return smoke_runs(experiments, profile, data_folder=data_folder)
-    kept = records_of(notebook)
-    records, workspace = [kept], kept.parents[1] / "_build" / "runs" / notebook
-    folder = data_folder or None
+    records = records_root()
+    workspace = records.parent / "_build" / "runs"
+    _publish({}, {ASKED: [experiment.digest()[:12] for experiment in experiments]})
     return [
-        obtain(e, records=records, workspace=workspace, data_folder=folder) for e in experiments
+        obtain(e, records=[records], workspace=workspace, data_folder=data_folder)
+        for e in experiments
     ]
 
 
@@ -204,7 +200,9 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
             where["cbnlib"],
         )
         groups.setdefault(key, []).append(run.provenance)
-    _publish(counts)
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    text = f"Networks of this page: {told}."
+    _publish({"text/markdown": text, "text/plain": text}, {ORIGINS: counts})
     columns = ["origin", "processor", "threads", "torch", "cbnlib"]
     rows = []
     for key, members in groups.items():
@@ -216,13 +214,12 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)[["origin", "networks", "when", "seconds", *columns[1:]]]
 
 
-def _publish(counts: dict[str, int]) -> None:
-    from IPython.display import display
+def _publish(data: dict[str, str], metadata: dict[str, object]) -> None:
+    """Leave an output in the notebook; nothing is shown of one without data."""
+    from IPython.core.getipython import get_ipython
 
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    data = {"text/markdown": f"Networks of this page: {told}."}
-    data["text/plain"] = data["text/markdown"]
-    display(data, metadata={ORIGINS: counts}, raw=True)
+    if shell := get_ipython():
+        shell.display_pub.publish(data, metadata)
 
 
 def summary(runs: Iterable[Run], columns: Sequence[str]) -> pd.DataFrame:

@@ -1,8 +1,12 @@
-"""Find the repository from a running notebook, wherever it was started."""
+"""Find the records from a running notebook, wherever it was started."""
 
 from pathlib import Path
 
-__all__ = ["NO_RECORDS", "records_of", "records_root"]
+__all__ = ["ASKED", "NO_RECORDS", "records_root"]
+
+ASKED = "cbnlib-asked"
+"""Where the metadata of a notebook's output hold which records it looked for: the starts of their
+experiments' digests."""
 
 NO_RECORDS = (
     "there are no records here: neither the current folder nor a folder above it is a copy of the "
@@ -11,29 +15,17 @@ NO_RECORDS = (
 )
 
 
-def records_root() -> Path | None:
-    """The root of the repository, which has `pyproject.toml` and `records/`.
+def records_root() -> Path:
+    """The folder `records` of the repository, which has `pyproject.toml` beside it.
 
     The current folder comes first, then the folders above it, then the folder that cbnlib itself
     was imported from: the repository again, if the library was installed with `pip install -e`.
 
-    Returns:
-        The root, or `None` if no repository was found, as on Colab.
+    Raises:
+        FileNotFoundError: If no repository was found, as on Colab; the message says what to do.
     """
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if (folder / "pyproject.toml").is_file() and (folder / "records").is_dir():
-            return folder
-    return None
-
-
-def records_of(notebook: str) -> Path:
-    """The folder of a notebook's records in the repository.
-
-    Raises:
-        FileNotFoundError: If no repository was found; the message says what to do.
-    """
-    root = records_root()
-    if root is None:
-        raise FileNotFoundError(NO_RECORDS)
-    return root / "records" / notebook
+            return folder / "records"
+    raise FileNotFoundError(NO_RECORDS)

@@ -17,9 +17,9 @@ import torch
 from cbnlib._checks import check_flag, check_positive, check_type
 from cbnlib._extras import extra
 from cbnlib.network.model import CNN, CNNConfig
-from cbnlib.runs.checking import check_room
 from cbnlib.runs.checkpoint import SECONDS, Checkpointer
 from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.format import check_room
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.record import load_record, save_record
 from cbnlib.runs.run import EXAMPLES, MEASURED, HeldOut, Run, TaskFacts, failed
@@ -35,7 +35,7 @@ with extra("runs"):
     from filelock import FileLock
 
 RECORD = "record"
-"""Name of the sealed folder in an experiment's folder."""
+"""Name of the record in the folder where an experiment is run."""
 
 
 def run_task(
@@ -83,8 +83,8 @@ def obtain(
 
     Args:
         experiment: What to run.
-        records: Folders that hold experiments' folders, searched in order for one whose name ends
-            in the start of the digest, whatever its label.
+        records: Folders that hold records, searched in order for one whose name ends in the start
+            of the digest, whatever its label.
         workspace: Where an experiment without a record is run, in its own folder; None keeps
             nothing on disk.
         data_folder: As in `run_experiment`.
@@ -99,7 +99,7 @@ def obtain(
     if isinstance(records, str | Path):
         raise TypeError(f"records must be a list of folders, got {records!r}")
     for folder in records:
-        path = folder_of(experiment, Path(folder)) / RECORD
+        path = folder_of(experiment, Path(folder))
         if os.path.lexists(path):
             return load_record(path, experiment.digest())[1]
     own = folder_of(experiment, Path(workspace)) if workspace is not None else None
@@ -194,8 +194,7 @@ def _train(
     for task in tasks:
         _check_loss(task, experiment.training)
     if checkpoint is not None:
-        sizes = [{"samples": len(t.x), "grid": t.grid, "loss": t.loss} for t in tasks]
-        check_room(experiment, sizes)
+        check_room(experiment, [len(task.x) for task in tasks])
     if len(experiment.members) == 1:
         return [_train_one(experiment, tasks[0], checkpoint, progress)]
     return _train_several(experiment, tasks, checkpoint, progress)

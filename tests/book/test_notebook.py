@@ -12,8 +12,9 @@ import torch
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
 from cbnlib.book.notebook import check_profile, glue, origins, runs_of
+from cbnlib.book.where import ASKED
 from cbnlib.runs.provenance import Provenance, environment
-from cbnlib.runs.sealed import RecordError
+from cbnlib.runs.store import RecordError
 from tools.sphinx_ext.not_available import formatted
 
 
@@ -66,36 +67,54 @@ def test_quick_runs_are_live_and_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    [[one], [two, three]] = runs_of(EXPERIMENTS, "quick", "01_some")
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "quick")
     assert [run.provenance.source for run in (one, two, three)] == ["live"] * 3
     assert not list(tmp_path.rglob("*"))
 
 
-def test_paper_runs_come_from_the_record_once_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("notebooks", "records"):
         (tmp_path / folder).mkdir()
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path / "notebooks")
-    first = runs_of(EXPERIMENTS, "paper", "01_some")
+    return tmp_path
+
+
+def test_paper_runs_come_from_the_record_once_there_is_one(repository: Path) -> None:
+    first = runs_of(EXPERIMENTS, "paper")
     assert [run.provenance.source for [run, *_] in first] == ["live", "live"]
-    kept, own = tmp_path / "records" / "01_some", tmp_path / "_build" / "runs" / "01_some"
-    own.rename(kept)
-    second = runs_of(EXPERIMENTS, "paper", "01_some")
+    for own in (repository / "_build" / "runs").iterdir():
+        (own / "record").rename(repository / "records" / own.name)
+        own.rmdir()
+    second = runs_of(EXPERIMENTS, "paper")
     assert [run.provenance.source for [run, *_] in second] == ["record", "record"]
-    assert not own.exists()
+    assert not any((repository / "_build" / "runs").iterdir())
     for [before, *_], [after, *_] in zip(first, second, strict=True):
         assert (before.fit, before.norm) == (after.fit, after.norm)
     name = EXPERIMENTS[0].folder_name
-    damaged = kept / name / "record" / "arrays.npz"
+    damaged = repository / "records" / name / "arrays.npz"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(RecordError, match=name):
-        runs_of(EXPERIMENTS, "paper", "01_some")
+        runs_of(EXPERIMENTS, "paper")
+
+
+def test_a_notebook_says_which_records_it_asked_for(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it reads them: who fails at a damaged one has asked, too."""
+    told = []
+    monkeypatch.setattr("cbnlib.book.notebook._publish", lambda *told_now: told.append(told_now))
+    (repository / "records" / EXPERIMENTS[1].folder_name).mkdir()
+    with pytest.raises(RecordError):
+        runs_of(EXPERIMENTS, "paper")
+    assert told == [({}, {ASKED: [experiment.digest()[:12] for experiment in EXPERIMENTS]})]
+    runs_of(EXPERIMENTS, "quick")
+    assert len(told) == 1
 
 
 def test_origins_counts_networks_and_seconds_of_an_ensemble_once() -> None:
-    [[one], pair] = runs_of(EXPERIMENTS, "quick", "01_some")
+    [[one], pair] = runs_of(EXPERIMENTS, "quick")
     machine = {"processor": "P", "threads": "1", "torch": "2", "cbnlib": "0"}
     at = [Provenance("record", f"2026-01-0{day}T00:00:00", 10.0, machine) for day in (3, 1)]
     recorded = [replace(pair[0], provenance=at[0]), replace(pair[1], provenance=at[0])]

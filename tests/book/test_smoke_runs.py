@@ -15,13 +15,13 @@ EXPERIMENTS = [
 
 
 def test_smoke_runs_are_short():
-    runs = [run for runs in runs_of(EXPERIMENTS, "smoke", "01_some") for run in runs]
+    runs = [run for runs in runs_of(EXPERIMENTS, "smoke") for run in runs]
     assert [run.history.step[-1] for run in runs] == [20] * 3
     assert not any(run.failure for run in runs)
 
 
 def test_zeroed_runs_keep_nothing():
-    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-zeros", "01_some")
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-zeros")
     for run in (one, two, three):
         assert run.norm == 0
         assert run.fit == pytest.approx(float(run.examples[1].square().sum()) / 20)
@@ -29,7 +29,7 @@ def test_zeroed_runs_keep_nothing():
 
 
 def test_a_failed_run_of_each_group_is_told_and_has_no_network(capsys):
-    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-diverged", "01_some")
+    [[one], [two, three]] = runs_of(EXPERIMENTS, "smoke-diverged")
     assert one.failure == two.failure == "made to fail (seed 0)"
     assert not three.failure
     assert math.isnan(one.loss)
@@ -44,7 +44,7 @@ def test_a_failed_run_of_each_group_is_told_and_has_no_network(capsys):
 def test_training_that_diverges_is_a_run(seeds):
     wild = TrainConfig(1e-2, 1e6, 30, optimizer="sgd")
     experiment = Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, wild, seeds)
-    [runs] = runs_of([experiment], "quick", "01_some")
+    [runs] = runs_of([experiment], "quick")
     assert len(runs) == len(seeds)
     assert all(run.failure and run.history.step and math.isnan(run.fit) for run in runs)
 

@@ -22,13 +22,12 @@ def repository(tmp_path):
 @pytest.mark.parametrize("folder", [".", "notebooks", "notebooks/deep", "records"])
 def test_the_root_is_found_from_the_folders_below(repository, folder, monkeypatch):
     monkeypatch.chdir(repository / folder)
-    assert where.records_root() == repository
-    assert where.records_of("01_a") == repository / "records" / "01_a"
+    assert where.records_root() == repository / "records"
 
 
 def test_an_editable_library_knows_its_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert where.records_root() == ROOT
+    assert where.records_root() == ROOT / "records"
 
 
 @pytest.mark.parametrize("there", [[], ["pyproject.toml"], ["records/a"]])
@@ -38,9 +37,8 @@ def test_without_a_repository_the_error_says_what_to_do(there, tmp_path, monkeyp
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(where, "__file__", str(tmp_path / "site-packages" / "cbnlib" / "where.py"))
-    assert where.records_root() is None
     with pytest.raises(FileNotFoundError, match=r"Clone .* profile 'quick' runs"):
-        where.records_of("01_a")
+        where.records_root()
 
 
 @pytest.mark.parametrize(

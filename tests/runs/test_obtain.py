@@ -17,7 +17,7 @@ from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate,
 from cbnlib.runs.experiment import Experiment, TaskSpec, single
 from cbnlib.runs.obtain import RECORD, folder_of, obtain, run_experiment
 from cbnlib.runs.provenance import commit_of
-from cbnlib.runs.sealed import RecordError
+from cbnlib.runs.store import RecordError
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
@@ -149,12 +149,17 @@ def test_finished_experiments_are_not_run_again(tmp_path: Path, trainings: list[
     assert [path.name for path in (tmp_path / "a").iterdir()] == [RECORD]
 
 
+def keep(experiment: Experiment, records: Path) -> Path:
+    """Train it and put its record where records lie."""
+    run_experiment(experiment, folder=records / "run", progress=False)
+    return (records / "run" / RECORD).rename(records / experiment.folder_name)
+
+
 def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> None:
     folders = [tmp_path / name for name in ("none", "empty", "full", "later")]
     for folder in folders[1:]:
         folder.mkdir()
-    labelled = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING, label="Figure 1")
-    obtain(labelled, records=[], workspace=folders[2], progress=False)
+    keep(replace(BUMP, label="Figure 1"), folders[2])
     (run,) = obtain(BUMP, records=folders, workspace=tmp_path / "work", progress=False)
     assert run.provenance.source == "record"
     assert len(trainings) == 1
@@ -174,8 +179,9 @@ def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]
     obtain(BUMP, records=[], workspace=tmp_path, progress=False)
     own = tmp_path / BUMP.folder_name
     (own / RECORD / "record.json").write_text("{}")
-    with pytest.raises(RecordError, match=r"record: record\.json: not the bytes"):
-        obtain(BUMP, records=[tmp_path], workspace=tmp_path / "w", progress=False)
+    shutil.copytree(own / RECORD, tmp_path / "records" / own.name)
+    with pytest.raises(RecordError, match=rf"{own.name}: record\.json: not the bytes"):
+        obtain(BUMP, records=[tmp_path / "records"], workspace=tmp_path / "w", progress=False)
     with pytest.raises(RecordError, match=r"record: record\.json: not the bytes"):
         obtain(BUMP, records=[], workspace=tmp_path, progress=False)
     shutil.rmtree(own / RECORD)
@@ -186,10 +192,9 @@ def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]
 
 
 def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
-    obtain(BUMP, records=[], workspace=tmp_path, progress=False)
     other = single("bump", {"n": 8, "samples": 21}, NETWORK, TRAINING)
-    (tmp_path / BUMP.folder_name).rename(tmp_path / other.folder_name)
-    with pytest.raises(RecordError, match=f"a record of experiment {BUMP.digest()}, not of"):
+    keep(BUMP, tmp_path).rename(tmp_path / other.folder_name)
+    with pytest.raises(RecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"):
         obtain(other, records=[tmp_path], workspace=None, progress=False)
 
 
@@ -210,11 +215,11 @@ def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], step
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        (replace(BUMP, network=CNNConfig(8, 2000, 3)), r"convs\.1\.weight of 1 networks has 12800"),
-        (replace(BUMP, network=CNNConfig(8, 300, 3), seeds=tuple(range(30))), "of 30 networks has"),
+        (replace(BUMP, network=CNNConfig(8, 5000, 3)), "the weights of 1 networks have 80036"),
+        (replace(BUMP, network=CNNConfig(8, 999, 3), seeds=tuple(range(30))), "of 30 netw"),
         (single("shape_texture", {"grid": [224, 224], "samples": 1, "carrier": [0, 8]},
                 CNNConfig((224, 224), 64, 3, window=3), TrainConfig(0.0, 0.1, 999)),
-         r"0\.spectra\.1 has"),
+         r"the largest for 0\.spectra\.1, have"),
     ],
     ids=["wide", "many", "spectra"],
 )  # fmt: skip
@@ -267,11 +272,11 @@ class Locks:
     def __exit__(self, *_): pass
 import filelock
 filelock.FileLock = Locks
-import cbnlib, cbnlib.runs.sealed as sealed
+import cbnlib, cbnlib.runs.store as store
 class System:
     name = "nt"
     def __getattr__(self, key): return getattr(os, key)
-sealed.os = System()
+store.os = System()
 from cbnlib import *
 what = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 2, 2), TrainConfig(0.01, 0.01, 5))
 for source in ("live", "record"):

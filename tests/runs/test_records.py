@@ -22,17 +22,21 @@ from model_cases import LAYERS, random_layer
 from cbnlib import CNNConfig, TrainConfig, activation_spectra, layer_spectrum, weight_spectra
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import CoarseStage
-from cbnlib.runs import sealed
+from cbnlib.runs import store
 from cbnlib.runs.compact import compact, expand
-from cbnlib.runs.encoding import json_bytes, npz_files, parse_json, parse_npz
 from cbnlib.runs.experiment import Experiment, TaskSpec, single
 from cbnlib.runs.obtain import RECORD, Run, failed, run_experiment
-from cbnlib.runs.record import load_record, save_record
-from cbnlib.runs.sealed import (
+from cbnlib.runs.record import DOCUMENT, load_record, save_record
+from cbnlib.runs.store import (
+    ARRAYS,
     ForeignRecordError,
     RecordError,
+    json_bytes,
+    npz_bytes,
+    parse_json,
+    parse_npz,
     read_sealed,
-    remove_leftovers,
+    refusing,
     write_sealed,
 )
 
@@ -52,34 +56,21 @@ def copy(record: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(record, tmp_path / "copy"))
 
 
-# Sealed folders
+# Sealed folders and what is in them
+
+FILES = {"a.json": b"{}\n", ARRAYS: bytes(range(256))}
 
 
 def test_sealed_folder_round_trip(tmp_path: Path) -> None:
-    files = {"b.txt": b"two\n", "a.bin": bytes(range(256)), "empty": b""}
-    write_sealed(tmp_path / "s", files)
-    assert read_sealed(tmp_path / "s") == files
+    (tmp_path / ".s.tmp").mkdir()  # of a process that was killed
+    write_sealed(tmp_path / "s", FILES)
+    assert read_sealed(tmp_path / "s", "a.json") == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
     command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     done = subprocess.run(command, cwd=tmp_path / "s", capture_output=True, text=True, check=True)
-    assert done.stdout == "a.bin: OK\nb.txt: OK\nempty: OK\n"
-
-
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
-    write_sealed(tmp_path / "s", {"a": b"1"})
+    assert done.stdout == "a.json: OK\narrays.npz: OK\n"
     with pytest.raises(FileExistsError, match="exists already"):
-        write_sealed(tmp_path / "s", {"a": b"2"})
-    assert read_sealed(tmp_path / "s") == {"a": b"1"}
-    write_sealed(tmp_path / "s", {"a": b"2"}, replace=True)
-    assert read_sealed(tmp_path / "s") == {"a": b"2"}
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
-
-
-@pytest.mark.parametrize("name", ["SHA256SUMS", "../a", "a/b", "", ".hidden", "a b", "a\n"])
-def test_bad_names(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a file of a sealed folder"):
-        write_sealed(tmp_path / "s", {name: b""})
-    assert not any(tmp_path.iterdir())
+        write_sealed(tmp_path / "s", FILES)
 
 
 def test_failed_write_leaves_nothing_in_place(
@@ -91,50 +82,23 @@ def test_failed_write_leaves_nothing_in_place(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="no space left"):
-            write_sealed(tmp_path / "s", {"a": b"1"})
-    assert not (tmp_path / "s").exists()
-    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
-    (tmp_path / ".notes.tmp").write_text("mine")
-    (tmp_path / ".mine.tmp").mkdir()
-    remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.tmp", ".notes.tmp"]
-
-
-def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed, "MAX_FILES", 3)
-    write_sealed(tmp_path / "s", {"a": b"", "b": b""})
-    assert len(read_sealed(tmp_path / "s")) == 2
-    with pytest.raises(ValueError, match="3 files and SHA256SUMS, at most 3 are allowed"):
-        write_sealed(tmp_path / "t", {"a": b"", "b": b"", "c": b""})
+            write_sealed(tmp_path / "s", FILES)
+    assert [path.name for path in tmp_path.iterdir()] == [".s.tmp"]
+    write_sealed(tmp_path / "s", FILES)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_too_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_sealed(tmp_path / "s", {"a": bytes(1000)})
-    monkeypatch.setattr(sealed, "MAX_BYTES", 999)
-    with pytest.raises(RecordError, match="s: a: 1000 bytes, at most 999 are allowed"):
-        read_sealed(tmp_path / "s")
-    with pytest.raises(ValueError, match="a: 1000 bytes, at most 999"):
-        write_sealed(tmp_path / "t", {"a": bytes(1000)})
+    write_sealed(tmp_path / "s", FILES)
+    monkeypatch.setattr(store, "MAX_BYTES", 255)
+    with pytest.raises(RecordError, match=r"s: arrays\.npz: 256 bytes, at most 255 are allowed"):
+        read_sealed(tmp_path / "s", "a.json")
+    with pytest.raises(ValueError, match=r"arrays\.npz: 256 bytes, at most 255"):
+        write_sealed(tmp_path / "t", FILES)
 
 
-def _extra(folder: Path) -> None:
-    (folder / "notes.txt").write_text("mine")
-
-
-def _hidden(folder: Path) -> None:
-    (folder / ".hidden").touch()
-
-
-def _folder(folder: Path) -> None:
-    (folder / "sub").mkdir()
-
-
-def _missing(folder: Path) -> None:
-    (folder / "arrays.npz").unlink()
-
-
-def _no_sums(folder: Path) -> None:
-    (folder / "SHA256SUMS").unlink()
+def _edited(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
 
 
 def _link(folder: Path) -> None:
@@ -147,59 +111,28 @@ def _pipe(folder: Path) -> None:
     os.mkfifo(folder / "record.json")
 
 
-def _truncated(folder: Path) -> None:
-    data = (folder / "arrays.npz").read_bytes()
-    (folder / "arrays.npz").write_bytes(data[:-1])
+NOT_ONE = "not one of the files SHA256SUMS, arrays.npz, record.json"
+DAMAGE: list[tuple[Callable[[Path], object], str]] = [
+    (lambda folder: (folder / "notes.txt").touch(), rf"copy: notes\.txt: {NOT_ONE}"),
+    (lambda folder: (folder / ".hidden").touch(), rf"copy: \.hidden: {NOT_ONE}"),
+    (lambda folder: (folder / "model.pt").touch(), rf"copy: model\.pt: {NOT_ONE}"),
+    (lambda folder: (folder / "sub").mkdir(), f"copy: sub: {NOT_ONE}"),
+    (lambda folder: (folder / "arrays.npz").unlink(), r"copy: arrays\.npz: missing"),
+    (lambda folder: (folder / "SHA256SUMS").unlink(), "copy: SHA256SUMS: missing"),
+    (_link, r"copy: record\.json: no plain file: links and folders are refused"),
+    (_pipe, r"copy: record\.json: no plain file"),
+    (_edited("arrays.npz", lambda data: data[:-1]), r"copy: arrays\.npz: not the bytes whose dig"),
+    (_edited("arrays.npz", lambda data: data + b"\0"), r"copy: arrays\.npz: not the bytes"),
+    (_edited("record.json", lambda _: b""), r"copy: record\.json: not the bytes"),
+    (_edited("SHA256SUMS", lambda data: data * 2), "lists the right digests, but not as it was"),
+    (_edited("SHA256SUMS", lambda data: data[:-1]), "copy: SHA256SUMS: lists the right"),
+    (_edited("SHA256SUMS", lambda _: b""), r"copy: arrays\.npz: not the bytes"),
+    (shutil.rmtree, "copy: no folder that can be read: No such file"),
+]
 
 
-def _emptied(folder: Path) -> None:
-    (folder / "record.json").write_bytes(b"")
-
-
-def _longer(folder: Path) -> None:
-    with (folder / "arrays.npz").open("ab") as stream:
-        stream.write(b"\0")
-
-
-def _other_order(folder: Path) -> None:
-    lines = (folder / "SHA256SUMS").read_bytes().splitlines(keepends=True)
-    (folder / "SHA256SUMS").write_bytes(b"".join(reversed(lines)))
-
-
-def _twice(folder: Path) -> None:
-    sums = folder / "SHA256SUMS"
-    sums.write_bytes(sums.read_bytes() * 2)
-
-
-def _no_end(folder: Path) -> None:
-    sums = folder / "SHA256SUMS"
-    sums.write_bytes(sums.read_bytes()[:-1])
-
-
-def _gone(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (_extra, r"copy: notes\.txt: not listed in SHA256SUMS"),
-        (_hidden, r"copy: \.hidden: not listed in SHA256SUMS"),
-        (_folder, "copy: sub: no plain file: links and folders are refused"),
-        (_missing, r"copy: arrays\.npz: missing, although SHA256SUMS lists it"),
-        (_no_sums, "copy: SHA256SUMS: missing"),
-        (_link, r"copy: record\.json: no plain file"),
-        (_pipe, r"copy: record\.json: no plain file"),
-        (_truncated, r"copy: arrays\.npz: not the bytes whose digest SHA256SUMS has"),
-        (_emptied, r"copy: record\.json: not the bytes"),
-        (_longer, r"copy: arrays\.npz: not the bytes"),
-        (_other_order, "copy: SHA256SUMS: lists the right digests, but not as it was written"),
-        (_twice, "copy: SHA256SUMS: no list of one SHA-256 digest per file"),
-        (_no_end, "copy: SHA256SUMS: no list"),
-        (_gone, "copy: no folder that can be read: No such file"),
-    ],
-)
-def test_damage(copy: Path, damage: Callable[[Path], None], message: str) -> None:
+@pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=range(len(DAMAGE)))
+def test_damage(copy: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(copy)
     with pytest.raises(RecordError, match=message):
         load_record(copy)
@@ -217,80 +150,60 @@ def test_every_changed_byte_is_refused(copy: Path) -> None:
     choose = random.Random(0)
     files = {path: path.read_bytes() for path in sorted(copy.iterdir())}
     paths, sizes = list(files), [len(data) for data in files.values()]
-    reasons = []
     for trial in range(500):
         # A third of the samples in each file, so that the small ones are hit often enough.
         path = paths[trial % 3] if trial % 2 else choose.choices(paths, sizes)[0]
         data = bytearray(files[path])
-        place = choose.randrange(len(data))
-        data[place] ^= choose.choice([1 << choose.randrange(8), choose.randrange(1, 256)])
+        data[choose.randrange(len(data))] ^= choose.choice([1 << choose.randrange(8), 255])
         path.write_bytes(data)
         with pytest.raises(RecordError) as caught:
             load_record(copy)
-        reasons.append(caught.value.reason)
+        assert caught.value.reason
         path.write_bytes(files[path])
-    assert all(reasons)
     load_record(copy)
-
-
-# Bytes
 
 
 def test_json_is_exact_and_strict() -> None:
     value = {"b": [0.1, 1 / 3, 1e-300, -0.0], "a": {"é": None, "t": True}, "n": 2**60}
     assert parse_json(json_bytes(value)) == value
     assert json_bytes(value) == json_bytes(dict(reversed(value.items())))
-    for bad, message in [
-        (b"{", "Expecting"),
-        (b"", "Expecting"),
-        (b"[1]", "no object but a list"),
-        (b'{"a": NaN}', "NaN is no number"),
-        (b'{"a": -Infinity}', "-Infinity is no number"),
-        (b'{"a": 1e999}', "1e999 is too large"),
-        (b'{"a": {"b": 1, "b": 2}}', "a key stands twice"),
-        (b'{"a": ' + b"[" * 10**5, "nested too deeply"),
-        (b'{"a": "\xff"}', "can't decode"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            parse_json(bad)
     with pytest.raises(ValueError, match="Out of range"):
         json_bytes({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{", "Expecting"),
+        (b"", "Expecting"),
+        (b"[1]", "no object, or not as it was written"),
+        (b'{"a": NaN}', "Out of range"),
+        (b'{"a": -Infinity}', "Out of range"),
+        (b'{"a": 1e999}', "Out of range"),
+        (b'{\n "a": 1,\n "a": 1\n}\n', "not as it was written"),
+        (b'{"a": ' + b"[" * 10**5, "recursion"),
+        (b'{"a": "\xff"}', "can't decode"),
+    ],
+    ids=range(9),
+)
+def test_bad_json(data: bytes, message: str) -> None:
+    with pytest.raises(RecordError, match=message), refusing(Path("a"), "b"):
+        parse_json(data)
 
 
 def test_arrays_round_trip() -> None:
     arrays = {
         "a.1": np.arange(6, dtype="float32").reshape(2, 3).T,
-        "scalar": np.float64(3.5) * np.ones(()),
         "empty": np.zeros((0, 4), "int32"),
         "bytes": np.arange(5, dtype="uint8"),
         "half": np.ones(2, "float16"),
         "long": np.array([2**40]),
     }
-    files = npz_files(arrays)
-    assert list(files) == ["arrays.npz"]
-    assert npz_files(arrays) == files
-    read = parse_npz(files["arrays.npz"])
-    with np.load(io.BytesIO(files["arrays.npz"]), allow_pickle=False) as loaded:
-        for name, array in arrays.items():
-            for other in (read[name], loaded[name]):
-                assert other.dtype == array.dtype
-                np.testing.assert_array_equal(other, array)
-
-
-def test_large_arrays_are_spread_over_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cbnlib.runs.encoding.MAX_ARRAY", 1000)
-    arrays = {str(i): np.full(400, i, "uint8") for i in range(5)}
-    files = npz_files(arrays)
-    assert list(files) == ["arrays.npz", "arrays-2.npz", "arrays-3.npz"]
-    assert [list(parse_npz(data)) for data in files.values()] == [["0", "1"], ["2", "3"], ["4"]]
-    with pytest.raises(ValueError, match="array 'a' has 1001 bytes, at most 1000 fit"):
-        npz_files({"a": np.zeros(1001, "uint8")})
-
-
-def test_other_kinds_of_numbers_are_not_written() -> None:
-    for array in (np.zeros(2, "complex64"), np.zeros(2, bool), np.array([None])):
-        with pytest.raises(ValueError, match="array 'a' has dtype"):
-            npz_files({"a": array})
+    data = npz_bytes(arrays)
+    assert npz_bytes(arrays) == data
+    for name, array in parse_npz(data).items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
 
 
 class Evil:
@@ -306,7 +219,13 @@ def npz(**arrays: Any) -> bytes:
     return stream.getvalue()
 
 
-def zipped(name: str, data: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def zipped(name: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
         archive.writestr(name, data)
@@ -323,24 +242,20 @@ def header(shape: str, dtype: str = "<f4") -> bytes:
     ("data", "message"),
     [
         (b"", "no npz file"),
-        (b"PK" + bytes(100), "no npz file"),
-        (npz(a=np.array([Evil()])), r"array 'a' has dtype \|O"),
-        (npz(a=np.zeros(3, "complex64")), "array 'a' has dtype <c8"),
-        (npz(a=np.zeros(3, ">f4")), "array 'a' has dtype >f4"),
-        (npz(a=np.zeros((2, 3), "f4", order="F")), "array 'a' has dtype <f4"),
-        (npz(a=np.zeros(2**24, "f4")), "bytes, at most 67108864 fit"),
-        (zipped("a.npy", b"hello", zipfile.ZIP_BZIP2), "a.npy is encrypted, or packed in another"),
-        (zipped("a.txt", b"hello"), "a.txt is no array"),
-        (zipped("a.npy", b"hello"), "array 'a' has a bad header"),
-        (zipped("a.npy", header("(10**12,)")), "array 'a' has a bad header"),
-        (zipped("a.npy", header("(1000000000000,)")), "has 0 bytes, which do not fit shape"),
-        (zipped("a.npy", header("(-1,)") + bytes(4)), "do not fit shape"),
-        (zipped("a.npy", header("(1,)") + bytes(5)), "5 bytes, which do not fit shape"),
+        (b"PK\x03\x04" + bytes(100), "no npz file"),
+        (pickle.dumps(Evil()), "contains pickled"),
+        (npz(a=np.array([Evil()])), "allow_pickle=False"),
+        (npz(a=np.zeros(2**26, "f4")), "bytes, at most 268435456 fit"),
+        (zipped("a.npy", b"hello", zipfile.ZIP_BZIP2), "a.npy is packed in another way"),
+        (zipped("a.npy", header("(10**12,)")), "Cannot parse header|malformed"),
+        (zipped("a.npy", header("(1000000000000,)")), "EOF: reading array data|Unable to allocate"),
+        (zipped("a.npy", header("(-1,)") + bytes(4)), "negative"),
+        (npy(np.zeros(3)), "context manager"),
     ],
-    ids=range(14),
+    ids=range(10),
 )
 def test_bad_arrays(data: bytes, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(RecordError, match=message), refusing(Path("a"), "b"):
         parse_npz(data)
 
 
@@ -424,7 +339,7 @@ def test_an_ensemble_has_one_history(tmp_path: Path) -> None:
     first, second = load_record(record)[1]
     assert first.history == second.history
     reseal(record, lambda document, _: document["networks"][0].pop("history"))
-    with pytest.raises(RecordError, match="the first network has no history"):
+    with pytest.raises(RecordError, match="a history is missing"):
         load_record(record)
 
 
@@ -561,28 +476,6 @@ def assert_same(run: Run, original: Run) -> None:
         torch.testing.assert_close(a.values, b.values, rtol=5e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("accuracy", 1.01, "impossible numbers"),
-        ("accuracy", -0.1, "impossible numbers"),
-        ("samples", 0, "impossible numbers"),
-        ("fit", -1.0, "impossible numbers"),
-        ("samples", 1.5, r"networks\[0\]\.held_out\.samples must be int"),
-        ("more", 1, r"networks\[0\]\.held_out must have the keys"),
-    ],
-)
-def test_impossible_held_out_numbers(tmp_path: Path, key: str, value: Any, message: str) -> None:
-    data = mnist_folder(tmp_path)
-    classifier = EXPERIMENTS["labels"]
-    [run] = run_experiment(classifier, folder=tmp_path, data_folder=data, progress=False)
-    assert run.held_out is not None
-    assert run.held_out.samples == 30
-    reseal(tmp_path / RECORD, put("networks", 0, "held_out", key, value=value))
-    with pytest.raises(RecordError, match=f"record.json: .*{message}"):
-        load_record(tmp_path / RECORD)
-
-
 def test_older_records_have_no_held_out_numbers(tmp_path: Path) -> None:
     data = mnist_folder(tmp_path)
     run_experiment(EXPERIMENTS["labels"], folder=tmp_path, data_folder=data, progress=False)
@@ -600,7 +493,7 @@ def test_older_records_have_no_activations_over_training(copy: Path, tmp_path: P
     experiment, runs = load_record(copy)
     assert all(shot.layers and shot.activations == [] for shot in runs[0].spectra)
     save_record(tmp_path / "again", experiment, runs)
-    assert read_sealed(tmp_path / "again").keys() == read_sealed(copy).keys()
+    assert read_sealed(tmp_path / "again", DOCUMENT).keys() == read_sealed(copy, DOCUMENT).keys()
     assert load_record(tmp_path / "again")[1][0].spectra[0].activations == []
 
 
@@ -608,7 +501,7 @@ def test_amplitudes_too_large_for_16_bits(record: Path, tmp_path: Path) -> None:
     experiment, runs = load_record(record)
     runs[0].spectra[-1].activations[1].values[0] = 1e5
     save_record(tmp_path / "a", experiment, runs)
-    arrays = parse_npz(read_sealed(tmp_path / "a")["arrays.npz"])
+    arrays = parse_npz(read_sealed(tmp_path / "a", DOCUMENT)["arrays.npz"])
     kinds = [arrays[f"0.amplitudes.{layer}"].dtype.name for layer in range(3)]
     assert kinds == ["float16", "float32", "float16"]
 
@@ -617,7 +510,7 @@ def test_same_run_gives_the_same_bytes(record: Path, tmp_path: Path) -> None:
     experiment, runs = load_record(record)
     save_record(tmp_path / "a", experiment, runs)
     save_record(tmp_path / "b", experiment, runs)
-    assert read_sealed(tmp_path / "a") == read_sealed(tmp_path / "b")
+    assert read_sealed(tmp_path / "a", DOCUMENT) == read_sealed(tmp_path / "b", DOCUMENT)
 
 
 def test_environment_is_complete(record: Path) -> None:
@@ -628,7 +521,9 @@ def test_environment_is_complete(record: Path) -> None:
 
 
 def test_another_experiment_is_refused(record: Path) -> None:
-    with pytest.raises(ForeignRecordError, match=f"experiment {BUMP.digest()}, not of {'0' * 64}"):
+    with pytest.raises(
+        ForeignRecordError, match=f"digest '{BUMP.digest()}', expected '{'0' * 64}'"
+    ):
         load_record(record, "0" * 64)
 
 
@@ -654,7 +549,7 @@ def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
     wide = replace(BUMP, network=replace(BUMP.network, width=100_000))
     deep = replace(BUMP, network=replace(BUMP.network, depth=10**9))
     fine = replace(BUMP, network=replace(BUMP.network, grid=10**9))
-    files = read_sealed(copy)
+    files = read_sealed(copy, DOCUMENT)
 
     def claim(experiment: Experiment, **entry: Any) -> Callable[[dict[str, Any], Any], None]:
         def change(document: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -670,12 +565,13 @@ def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
     for change, message in [
         (
             claim(wide, layers=modes),
-            r"too large.*convs\.1\.weight of 1 networks has 320000000000 byt",
+            "too large.*the weights of 1 networks have 320007200004 bytes",
         ),
-        (claim(fine, layers=modes), "too large.*one channel of a signal has 4000000000 bytes"),
+        (claim(fine, layers=modes), "too large.*the grid's frequencies have 64000000000 bytes"),
         (claim(deep, **failure), "1000000000 layers, at most 65536 fit a record"),
     ]:
-        write_sealed(copy, files, replace=True)
+        shutil.rmtree(copy)
+        write_sealed(copy, files)
         reseal(copy, change)
         with pytest.raises(RecordError, match=message):
             load_record(copy)
@@ -683,9 +579,10 @@ def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
 
 def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights() -> None:
     """The second value of a layer with one kept direction is what the weights lack."""
-    records = Path(__file__).parents[2] / "records" / "02_digit0"
+    records = Path(__file__).parents[2] / "records"
     stored, rebuilt = [], []
-    for sealed_folder in sorted(records.glob(f"*/{RECORD}")):
+    for digest in ("3be8af744afe", "dbea6957aec7", "e4446bcf755a"):  # those of chapter 2
+        [sealed_folder] = records.glob(f"*-{digest}")
         [run] = load_record(sealed_folder)[1]
         assert run.weight_spectra is run.spectra[-1].layers
         for ours, theirs in zip(run.weight_spectra, weight_spectra(run.model), strict=True):
@@ -732,9 +629,9 @@ def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> No
             assert math.isnan(nothing)
         assert (run.spectra, run.activations, run.held_out) == ([], [], None)
     save_record(tmp_path / "again", wild, kept)
-    assert read_sealed(tmp_path / "again") == read_sealed(tmp_path / RECORD)
+    assert read_sealed(tmp_path / "again", DOCUMENT) == read_sealed(tmp_path / RECORD, DOCUMENT)
     reseal(tmp_path / RECORD, put("networks", 0, "failure", value=""))
-    with pytest.raises(RecordError, match="failed without a reason"):
+    with pytest.raises(RecordError, match="no failure says why"):
         load_record(tmp_path / RECORD)
 
 
@@ -759,11 +656,11 @@ def test_runs_with_nan_are_not_written(record: Path, tmp_path: Path) -> None:
 
 def reseal(folder: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> None:
     """Change a record's contents and seal it again, with right checksums."""
-    files = read_sealed(folder)
-    document, arrays = json.loads(files["record.json"]), parse_npz(files["arrays.npz"])
+    files = read_sealed(folder, DOCUMENT)
+    document, arrays = json.loads(files[DOCUMENT]), parse_npz(files[ARRAYS])
     change(document, arrays)
-    document_bytes = json.dumps(document).encode()
-    write_sealed(folder, {"record.json": document_bytes} | npz_files(arrays), replace=True)
+    shutil.rmtree(folder)
+    write_sealed(folder, {DOCUMENT: json_bytes(document), ARRAYS: npz_bytes(arrays)})
 
 
 def put(*path: str | int, value: Any) -> Callable[[dict[str, Any], Any], None]:
@@ -792,57 +689,57 @@ NETWORK = ("networks", 0)
 FORGED: list[tuple[Any, str]] = [
     (put("kind", value="something else"), "kind 'something else', expected 'cbnlib record'"),
     (put("format", value=2), "format 2, expected 1"),
-    (put("digest", value="0" * 64), "digest '0000.*, but its experiment has"),
-    (put("experiment", "seeds", value=[4]), "but its experiment has"),
-    (put("experiment", value=None), "no experiment, or no label"),
+    (put("digest", value="0" * 64), f"digest '0000.*, expected '{BUMP.digest()}'"),
+    (put("experiment", "seeds", value=[4]), f"digest '{BUMP.digest()}', expected"),
+    (put("experiment", value=None), r"record\.experiment must be dict.*, got None"),
     (put("experiment", value={}), "facts of format None"),
     (put("experiment", "network", "width", value="3"), "width must be an integer"),
     (put("experiment", "extra", value=1), "not in their canonical form"),
     (put("extra", value=1), "record must have the keys"),
-    (put("provenance", "seconds", value="1"), r"provenance\.seconds must be float, got str"),
-    (put("provenance", "environment", "host", value=3), r"environment\.host must be str, got int"),
+    (put("provenance", "seconds", value="1"), r"provenance\.seconds must be float, got '1'"),
+    (put("provenance", "source", value="live"), r"record\.provenance must have the keys"),
+    (put("provenance", "environment", "host", value=3), r"environment\.host must be str, got 3"),
     (put("tasks", value=[]), "0 tasks and 1 networks, not the experiment's"),
     (put("tasks", 0, "grid", value=[9]), "does not fit the network"),
-    (put("tasks", 0, "samples", value=0), "0 samples"),
-    (put("tasks", 0, "samples", value=True), r"tasks\[0\]\.samples must be int, got bool"),
-    (put(*NETWORK, "fit", value=None), r"networks\[0\]\.fit must be float, got NoneType"),
-    (put(*NETWORK, "failure", value="it failed"), r"networks\[0\]\.fit must be NoneType"),
+    (put("tasks", 0, "samples", value=0), "does not fit the network"),
+    (put("tasks", 0, "samples", value=True), r"tasks\[\]\.samples must be int, got True"),
+    (put(*NETWORK, "fit", value=None), "no fit or no norm, and no failure says why"),
+    (put(*NETWORK, "failure", value="it failed"), r"array '0\.activations\.0' is unknown"),
     (put("provenance", "environment", "processor", value='<img src=x onerror="alert(1)">'),
      "is no plain text"),
     (put("provenance", "environment", "&lt;", value=""), "is no plain text"),
     (put("provenance", "finished", value="<script>"), "is no plain text"),
     (put("tasks", 0, "name", value="<b>"), "is no plain text"),
-    (put(*NETWORK, "fit", value=float("nan")), "NaN is no number of JSON"),
-    (put(*NETWORK, "history", "fit", value=[]), "columns of a history differ in length"),
-    (put(*NETWORK, "history", "step", 0, value=6), "steps of the history do not grow, or exceed 6"),
+    (put(*NETWORK, "history", "fit", value=[]), "its columns differ in length"),
+    (put(*NETWORK, "history", "more", value=[1.0] * 6), "unexpected keyword argument 'more'"),
     (put(*NETWORK, "snapshots", value=[]), "no snapshot"),
-    (put(*NETWORK, "snapshots", -1, value=7), "snapshots do not grow, or exceed 6"),
+    (put(*NETWORK, "snapshots", value=[0]), r"shape \(7, 5, 1\), expected .* and \(1, 5, 1\)"),
     (put(*NETWORK, "layers", value=[]), "0 layers"),
-    (put(*NETWORK, "held_out", value={"samples": 1, "fit": 1.0, "accuracy": 1.0}),
-     "no classification"),
-    (put(*NETWORK, "layers", 0, "form", value="pickle"), "unknown form 'pickle'"),
+    (put(*NETWORK, "held_out", value={"samples": 1}), r"held_out must have the keys"),
+    (put(*NETWORK, "layers", 0, "form", value="pickle"), r"form must be .*, got 'pickle'"),
     (put(*NETWORK, "layers", 0, "form", value="factors"), r"array '0\.convs\.0\.left' is missing"),
-    (put(*NETWORK, "layers", 0, "discarded", value=1e9), "lacks"),
     (array("0.convs.1.weight", lambda a: a[:1]), r"has dtype float32 and shape \(1, 3, 8\)"),
     (array("0.convs.1.weight", lambda a: a.astype("f8")), "float64 and .* float16 or float32"),
     (array("0.convs.1.weight", hole), r"array '0\.convs\.1\.weight' holds NaN"),
+    (array("0.convs.1.weight", lambda a: a.astype(">f4")), "byte order"),
+    (array("0.convs.1.weight", lambda a: a.astype("c8")), "has dtype complex64"),
     (array("0.spectra.2", hole), "holds NaN"),
     (array("0.spectra.2", lambda a: a[:-1]), "shape"),
     (array("0.activations.0", lambda a: a[:, :2]), r"\(5, 2\), expected .* and \(5, 3\)"),
     (array("0.amplitudes.1", lambda a: a[1:]), r"\(6, 5, 1\), expected .* and \(7, 5, 1\)"),
-    (array("0.amplitudes.1", hole), "holds NaN"),
     (lambda _, arrays: arrays.pop("0.amplitudes.2"), r"array '0\.amplitudes\.2' is missing"),
-    (lambda _, arrays: arrays.pop("0.amplitudes.0"), r"unknown array '0\.amplitudes\.1'"),
+    (lambda _, arrays: arrays.pop("0.amplitudes.0"), r"array '0\.amplitudes\.1' is unknown"),
     (array("examples.0.x", lambda a: a[:5]), r"expected float32 and \(20, 1, 8\)"),
     (lambda _, arrays: arrays.pop("0.convs.2.bias"), r"array '0\.convs\.2\.bias' is missing"),
-    (lambda _, arrays: arrays.update(more=np.zeros(1)), "unknown array 'more'"),
+    (lambda _, arrays: arrays.update(more=np.zeros(1)), "array 'more' is unknown"),
+    (lambda _, arrays: arrays.update(a=np.array([Evil()])), "allow_pickle=False"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "message"), FORGED, ids=range(len(FORGED)))
 def test_sealed_but_wrong(copy: Path, change: Any, message: str) -> None:
     reseal(copy, change)
-    with pytest.raises(RecordError, match=f"copy: (record.json|arrays): .*{message}"):
+    with pytest.raises(RecordError, match=f"copy: (record.json|arrays.npz): .*{message}"):
         load_record(copy)
 
 
@@ -865,19 +762,3 @@ def bottlenecked_blocks(layer: CircularConv) -> torch.Tensor:
     blocks = torch.zeros_like(layer.blocks())
     blocks[0, 0, 0] = 1
     return blocks
-
-
-def test_pickled_objects_and_other_files_are_refused(copy: Path) -> None:
-    files = read_sealed(copy)
-    write_sealed(copy, files | {"arrays.npz": npz(a=np.array([Evil()]))}, replace=True)
-    with pytest.raises(RecordError, match=r"copy: arrays\.npz: array 'a' has dtype \|O"):
-        load_record(copy)
-    write_sealed(copy, files | {"model.pt": b"PK"}, replace=True)
-    with pytest.raises(RecordError, match=r"copy: model\.pt: a record has no such file"):
-        load_record(copy)
-    write_sealed(copy, files | {"arrays-2.npz": files["arrays.npz"]}, replace=True)
-    with pytest.raises(RecordError, match="stands in two files"):
-        load_record(copy)
-    write_sealed(copy, {"arrays.npz": files["arrays.npz"]}, replace=True)
-    with pytest.raises(RecordError, match=r"copy: record\.json: Expecting value"):
-        load_record(copy)

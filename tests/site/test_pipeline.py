@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cbnlib.book.claims import KEY, Claim
+from cbnlib.book.where import ASKED
 from tools import check_browser, execute, render, run_notebook
 from tools.browser.chromium import browser_version
 from tools.browser.passed import Passed
 from tools.check_site import site_problems
-from tools.digest import execution_digest, is_current, stored_facts
+from tools.digest import is_current, stored_facts
+from tools.job import Failure
 from tools.notebook import parse_parameter
 from tools.outputs import clean_outputs
 from tools.pages import Page, pages
@@ -332,32 +335,88 @@ def test_a_damaged_copy_is_executed_again(built, capsys, content):
         assert executed(capsys) == ["02_plain"]
 
 
-def digest_of(project, stem):
-    source = project.notebooks / f"{stem}.md"
-    return execution_digest(project, source, source.read_bytes(), {})
+ASKS = """\
+from cbnlib.book.where import ASKED
+from IPython import get_ipython
+get_ipython().display_pub.publish({{}}, {{ASKED: {}}})
+print("asked")"""
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory):
+    """A built project: 02 and 03 asked for records, of which one is missing; 04 is called so."""
+    notebooks = {
+        "01_plain": notebook(cell("print('nothing')")),
+        "02_own": notebook(cell("print(1)\n" + ASKS.format(["0" * 12]))),
+        "03_two": notebook(cell(ASKS.format(["0" * 12])), cell(ASKS.format(["a" * 12]))),
+        "04_speed": notebook(),
+    }
+    project = make_project(tmp_path_factory.mktemp("asking"), notebooks)
+    shutil.copytree(ROOT / "cbnlib", project.root / "cbnlib", dirs_exist_ok=True)
+    for path in (f"some-label-{'0' * 12}/a", "04_speed/benchmark.json", f"no-{'b' * 12}/a"):
+        (project.records / path).parent.mkdir(parents=True)
+        (project.records / path).write_text("1", encoding="utf-8")
+    assert run(project) == 0
+    return project
 
 
 @pytest.mark.parametrize(
-    ("path", "changes"),
+    ("path", "stale"),
     [
-        ("records/02_own/run/a", True),
-        ("records/11_other/run/a", True),
-        ("records/12_third/run/a", False),
-        ("records/.notes.tmp", False),
-        ("records/11_other/.a.tmp/a", False),
-        ("notebooks/.ipynb_checkpoints/02_own.md", False),
+        (f"some-label-{'0' * 12}/a", ["02_own", "03_two"]),
+        (f"some-label-{'0' * 12}/more", ["02_own", "03_two"]),
+        (f"label-{'a' * 12}/a", ["03_two"]),
+        (f"no-{'b' * 12}/a", []),
+        (f"new-{'c' * 12}/a", []),
+        ("04_speed/benchmark.json", ["04_speed"]),
+        (f".some-{'0' * 12}.tmp/a", []),
+        ("../notebooks/.ipynb_checkpoints/02_own.md", []),
     ],
 )
-def test_a_page_depends_on_all_records_that_its_source_names(tmp_path, path, changes):
-    text = notebook(cell('runs_of(experiments, profile, "11_other")'))
-    project = make_project(tmp_path, {"02_own": text})
-    for name in ("02_own", "11_other", "12_third"):
-        (tmp_path / "records" / name).mkdir(parents=True)
-    before = digest_of(project, "02_own")
-    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / path).write_text("1", encoding="utf-8")
-    assert (digest_of(project, "02_own") != before) is changes
-    assert [source.stem for source in project.sources()] == ["02_own"]
+def test_a_changed_record_makes_those_stale_that_asked_for_it(asking, path, stale):
+    changed = asking.records / path
+    before = changed.read_bytes() if changed.exists() else None
+    changed.parent.mkdir(exist_ok=True)
+    changed.write_text("2", encoding="utf-8")
+    sources = asking.sources()
+    copies = {s: stored_facts(asking.executed("quick") / f"{s.stem}.ipynb") for s in sources}
+    found = [s.stem for s, facts in copies.items() if not is_current(asking, s, facts)]
+    changed.unlink() if before is None else changed.write_bytes(before)
+    assert found == stale
+    assert all(is_current(asking, source, facts) for source, facts in copies.items())
+
+
+def test_only_who_asked_for_a_new_record_is_executed_again(asking, capsys):
+    added = asking.records / f"label-{'a' * 12}" / "a"
+    added.parent.mkdir(exist_ok=True)
+    added.write_text("1", encoding="utf-8")
+    assert run(asking) == 0
+    assert executed(capsys) == ["03_two"]
+    assert run(asking) == 0
+    assert executed(capsys) == []
+    shutil.rmtree(added.parent)
+    assert run(asking) == 0
+    assert executed(capsys) == ["03_two"]
+
+
+def test_what_says_which_records_were_asked_for_is_not_shown(asking):
+    copy = nbformat.read(asking.executed("quick") / "03_two.ipynb", as_version=4)
+    outputs = [output for cell in copy.cells for output in cell.get("outputs", [])]
+    assert [output.output_type for output in outputs] == ["stream", "stream"]
+    assert [*copy.metadata["companion"]["records"]] == ["0" * 12, "a" * 12]
+
+
+def test_a_failed_notebook_depends_on_what_it_asked_for(tmp_path):
+    project = make_project(tmp_path, {"01_bad": notebook(cell("0 / 0"))})
+    [job] = execute.plan(project, execute.parse(["--root", str(tmp_path)]))
+    asked = new_output("display_data", {}, metadata={ASKED: ["0" * 12]})
+    job.partial.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[new_code_cell("", outputs=[asked])]), job.partial)
+    facts = asdict(Failure.of(job, "damaged"))
+    assert is_current(project, job.source, facts)
+    (project.records / f"x-{'0' * 12}").mkdir(parents=True)
+    (project.records / f"x-{'0' * 12}" / "a").touch()
+    assert not is_current(project, job.source, facts)
 
 
 def test_what_is_executed_is_what_was_planned(tmp_path, monkeypatch):

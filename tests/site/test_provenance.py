@@ -95,9 +95,9 @@ def test_a_notebook_without_its_facts_is_refused(missing):
 
 def test_records_tell_what_they_took(tmp_path):
     for name, seconds in {"a": 30, "b": 60}.items():
-        folder = tmp_path / name / "record"
+        folder = tmp_path / name
         folder.mkdir(parents=True)
         text = f'{{"provenance": {{"seconds": {seconds}}}}}'
         (folder / "record.json").write_text(text.ljust(500_000), encoding="utf-8")
-    assert Records.of(tmp_path) == Records(minutes=1.5, megabytes=1.0)
-    assert Records.of(tmp_path / "none") == Records(0, 0)
+    assert Records.of(tmp_path.iterdir()) == Records(minutes=1.5, megabytes=1.0)
+    assert Records.of([]) == Records(0, 0)

@@ -3,7 +3,8 @@
 * Under the title of each notebook's page a line: edition, seed, networks, versions, device, time.
 * `{execution-table}` lists when and how long each notebook ran, and the sum.
 * `{execution-environments}` lists on what they ran.
-* `{costs-table}` lists time and memory of each notebook, and what its records took.
+* `{costs-table}` lists time and memory of each notebook, and what the records took that it shows
+  (in the paper edition); the last row has those of all records.
 """
 
 from pathlib import Path
@@ -109,7 +110,10 @@ class CostsTable(AboutExecutions):
         """Make a row for each notebook, and one for all."""
         runs = self.executions()
         root = Path(self.env.srcdir).parent / "records"
-        records = {stem: Records.of(root / stem) for stem in runs}
+        records = {
+            stem: Records.of(found for name in run.records for found in root.glob(f"*-{name}"))
+            for stem, run in runs.items()
+        }
         rows = [
             [
                 stem.partition("_")[0],
@@ -118,17 +122,15 @@ class CostsTable(AboutExecutions):
             ]
             for stem, run in runs.items()
         ]
-        every = Records(
-            sum(one.minutes for one in records.values()),
-            sum(one.megabytes for one in records.values()),
-        )
+        every = Records.of(root.glob("*-*"))
         seconds = sum(run.seconds for run in runs.values())
         most = max((run.memory_mb for run in runs.values()), default=0.0)
         return self.table(self.header, [*rows, ["", "**all**", *self._costs(seconds, most, every)]])
 
     def _costs(self, seconds: float, memory_mb: float, records: Records) -> list[str]:
         minutes = f"{records.minutes:.1f}" if records.minutes else ""
-        return [f"{seconds:.0f}", f"{memory_mb:.0f}", minutes, f"{records.megabytes:.1f}"]
+        megabytes = f"{records.megabytes:.1f}" if records.megabytes else ""
+        return [f"{seconds:.0f}", f"{memory_mb:.0f}", minutes, megabytes]
 
 
 class ExecutionEnvironments(AboutExecutions):
