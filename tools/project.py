@@ -1,11 +1,14 @@
 """Where things lie in the repository."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TITLE = re.compile(r"^# .*$", re.MULTILINE)
+"""The title of a notebook, in Markdown."""
 
 
 class BuildError(Exception):

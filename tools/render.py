@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from cbnlib.book.profiles import PROFILES
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
-from tools.project import ROOT, BuildError, Project, files_in
+from tools.project import ROOT, TITLE, BuildError, Project, files_in
 
 if TYPE_CHECKING:
     from tools.stability import Key
@@ -74,6 +74,7 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
     for copy in copies:
         shutil.copy2(copy, project.staged)
         mark_unstable(project.staged / copy.name, changing)
+        say_how_it_came_about(project.staged / copy.name)
         for name, picture in named_figures(copy):
             (project.figures / f"{name}.png").write_bytes(picture)
             (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
@@ -97,6 +98,25 @@ def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
         if key in changing:
             claim = Claim.from_facts(output["metadata"][KEY] | {"unstable": True})
             output["metadata"][KEY], output["data"] = claim.facts(), claim.shown()
+    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def say_how_it_came_about(copy: Path) -> None:
+    """Put a line under the title of a staged notebook: edition, seed, networks, versions, time."""
+    from tools.facts import plain
+    from tools.provenance import Execution
+
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
+    if "failure" in notebook["metadata"]["companion"]:
+        return
+    execution = Execution.of(notebook)
+    edition = f"{{doc}}`{execution.edition.capitalize()} edition </execution>`"
+    line = f"\n\n{{.provenance}}\n{edition} · {plain(execution.line())}\n"
+    for cell in notebook["cells"]:
+        text, count = TITLE.subn(lambda found: found[0] + line, "".join(cell["source"]), count=1)
+        if count and cell["cell_type"] == "markdown":
+            cell["source"] = text
+            break
     copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -86,13 +86,7 @@ CLAIM = Claim(
 STATES_A_CLAIM = f"""\
 from IPython.display import display
 display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
-CLAIMS_TABLE = """\
-```{claims-filter}
-```
-
-```{claims-table} C1
-```
-"""
+CLAIMS_TABLE = '{{ claims_table("C1") }}'
 READERS = """\
 Colours are sub-sampled, $x$, on pages.
 
@@ -101,13 +95,11 @@ Colours are sub-sampled, $x$, on pages.
 What rises?
 ```
 
-Of {predictions}`all` predictions {predictions}`partly` is met in part, in one thread.
+Of {{ predictions("all") }} predictions {{ predictions("partly") }} is met in part, in one thread.
 
-```{predictions-list} not reproduced
-```
+{{ predictions_list("not reproduced") }}
 
-```{tested-in} C1
-```
+{{ tested_in("C1") }}
 
 ```{glossary}
 thread
@@ -444,8 +436,8 @@ def rendered(tmp_path_factory):
     """A book of two text pages and a notebook, rendered with the real settings."""
     line = notebook(FIGURE, cell(STATES_A_CLAIM))
     text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    claims = f"Reproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}"
-    text = f"{text}\n\n{claims}\n{READERS}"
+    claims = f'Reproduced: {{{{ verdicts("01_line") }}}}.\n\n{CLAIMS_TABLE}'
+    text = f"{text}\n\n{claims}\n\n{READERS}"
     project = make_book(tmp_path_factory.mktemp("rendered"), {"01_line": line}, text)
     assert run(project) == 0
     assert render.main(["--root", str(project.root)]) == 0
@@ -649,7 +641,10 @@ def test_a_stale_notebook_is_not_rendered(rendered, capsys):
         ("See {numref}`fig-gone`.", "fig-gone"),
         (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
         (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
-        (READERS.replace("fig-line", "fig-gone"), "01_line has no figure 'fig-gone'"),
+        (
+            READERS.replace("fig-line", "fig-gone"),
+            "01_line is not executed or has no figure 'fig-gone'",
+        ),
     ],
 )
 def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):

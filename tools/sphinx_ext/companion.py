@@ -2,27 +2,15 @@
 
 * The buttons of such a page lead to the committed pair `notebooks/NN.md` and `notebooks/NN.ipynb`,
   not to the executed copy the page is rendered from, which is nowhere but in the build.
-* Where a page quotes a result of a chapter that failed, it says *not available*.
-* `{versions-table}` lists the versions of Python and of the packages that are named in it.
 """
 
-import platform
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
 
-from tools.executed import FOLDER, chapters, is_stand_in, without_results
-from tools.sphinx_ext.markdown_table import MarkdownTable
-
-
-def drop_missing_results(app: Sphinx, _docname: str, source: list[str]) -> None:
-    """Replace what a page quotes of chapters that failed."""
-    failed = [stem for stem, notebook in chapters(app.env) if is_stand_in(notebook)]
-    source[0] = without_results(source[0], *failed)
+FOLDER = "notebooks"
 
 
 def repair_buttons(
@@ -64,21 +52,9 @@ def replace_downloads(app: Sphinx, exception: Exception | None) -> None:
                 shutil.copyfile(committed, Path(app.outdir) / "_sources" / f"{docname}{suffix}")
 
 
-class VersionsTable(MarkdownTable):
-    """`{versions-table}`: the installed versions of the packages its content names."""
-
-    def run(self) -> list[nodes.Node]:
-        """Make a row for each name."""
-        names = " ".join(self.content).split()
-        rows = [["Python", platform.python_version()], *([name, version(name)] for name in names)]
-        return self.table(["package", "version"], rows)
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    app.connect("source-read", drop_missing_results)
     # The theme adds its own buttons at priority 501; ours must see them.
     app.connect("html-page-context", repair_buttons, priority=900)
     app.connect("build-finished", replace_downloads)
-    app.add_directive("versions-table", VersionsTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
