@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tools.buttons import Repository, button_problems
+from tools.buttons import Buttons
 from tools.pages import Page, pages
 from tools.project import ROOT, Project
 from tools.report import report
@@ -36,13 +36,13 @@ def site_problems(project: Project) -> list[str]:
     every = {page.path: page for page in pages(project.site)}
     if not every:
         return [f"there are no pages in {project.site}"]
-    repository = Repository(project)
+    buttons = Buttons(project)
     problems: list[str] = []
     for page in every.values():
         problems += link_problems(page, every)
         problems += image_problems(page)
         problems += loading_problems(page)
-        problems += button_problems(project, page, repository)
+        problems += buttons.problems(page)
     return problems
 
 

@@ -60,15 +60,16 @@ COUNTS: dict[str, Callable[[list[Claim]], int]] = {
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of the book whose Sphinx source folder is `book`."""
+    """The facts of the book whose Sphinx source folder is `source`."""
 
-    book: Path
-    root: Path
+    source: Path
 
     def substitutions(self) -> dict[str, Callable[..., str]]:
         """The public methods, by name."""
         names = (name for name in vars(Facts) if not name.startswith("_"))
-        return {name: getattr(self, name) for name in names if name not in ("book", "root")}
+        return {
+            name: getattr(self, name) for name in names if name not in ("source", "substitutions")
+        }
 
     # Predictions and their verdicts.
 
@@ -186,7 +187,10 @@ class Facts:
     def costs_table(self) -> str:
         """Time and memory of each chapter, and what its records took."""
         runs = self._executions()
-        kept = {stem: Records.of(self.root / "records" / stem) for stem in runs}
+        kept = {
+            stem: Records.of(Project.of_source(self.source).root / "records" / stem)
+            for stem in runs
+        }
         rows = [
             [stem.partition("_")[0], links([stem]), *_costs(run.seconds, run.memory_mb, kept[stem])]
             for stem, run in runs.items()
@@ -223,7 +227,7 @@ class Facts:
     def problem_sets(self) -> str:
         """The sets with what they ask for, from their own openings."""
         lines: list[str] = []
-        for edition in sorted((self.book / "problems").glob("*.ipynb")):
+        for edition in sorted((self.source / "problems").glob("*.ipynb")):
             opening = nbformat.read(edition, as_version=4).cells[0].source
             told = (_listed(opening, word) for word in ("Learning goals", "Time", "Points"))
             goals, time, points = told
@@ -232,7 +236,7 @@ class Facts:
         return "\n".join(lines)
 
     def _chapters(self) -> dict[str, NotebookNode]:
-        copies = sorted((self.book / "notebooks").glob("*.ipynb"))
+        copies = sorted((self.source / "notebooks").glob("*.ipynb"))
         return {copy.stem: read_executed(copy) for copy in copies}
 
     def _stated(self) -> list[tuple[str, Claim]]:
@@ -259,7 +263,7 @@ class Facts:
         return "\n".join([*lines, "", self._missing()])
 
     def _of_builds(self, tell: Callable[[list[dict[str, Any]]], str]) -> str:
-        builds = records(Project(self.root))
+        builds = records(Project.of_source(self.source))
         return tell(builds) if builds else "*No build of the matrix is kept.*"
 
 

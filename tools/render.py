@@ -27,7 +27,7 @@ from tools.project import ROOT, TITLE, BuildError, Project, files_in
 if TYPE_CHECKING:
     from tools.stability import Key
 
-JUPYTER_BOOK = ["build", "book", "-W", "-n", "--keep-going", "--all"]
+JUPYTER_BOOK = ["build", "_build/source", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
@@ -58,26 +58,28 @@ def chapter(project: Project, source: Path, profile: str) -> Path:
 
 
 def stage(project: Project, copies: Sequence[Path]) -> None:
-    """Put executed notebooks, their named figures and the problem sets into the book's folder.
+    """Put the Sphinx source folder together: pages, notebooks, their named figures, problem sets.
 
     Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
     """
     from tools import stability
     from tools.thumbnails import thumbnail
 
-    for folder in (project.staged, project.staged_problems, project.figures):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    shutil.rmtree(project.source, ignore_errors=True)
+    shutil.copytree(project.book, project.source)
+    notebooks, figures = project.source / "notebooks", project.source / "figures"
+    for folder in (notebooks, figures, project.source / "problems"):
+        folder.mkdir()
     for edition in files_in(project.students, "*.ipynb"):
-        shutil.copy2(edition, project.staged_problems)
+        shutil.copy2(edition, project.source / "problems")
     changing = stability.changing(stability.records(project))
     for copy in copies:
-        shutil.copy2(copy, project.staged)
-        mark_unstable(project.staged / copy.name, changing)
-        say_how_it_came_about(project.staged / copy.name)
+        staged = Path(shutil.copy2(copy, notebooks))
+        mark_unstable(staged, changing)
+        say_how_it_came_about(staged)
         for name, picture in named_figures(copy):
-            (project.figures / f"{name}.png").write_bytes(picture)
-            (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
+            (figures / f"{name}.png").write_bytes(picture)
+            (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
 def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
@@ -131,14 +133,13 @@ def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
 
 def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
-    made = {project.staged, project.staged_problems, project.figures}
     files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
     files += files_in(project.notebooks, "*.*")
     files += files_in(project.students, "*.ipynb")
     files += files_in(project.stability, "*.json")
     files += files_in(project.root / "tools", "**/*.py")
     files += files_in(project.root / "cbnlib", "**/*.py")  # its docstrings are the reference
-    files += (path for path in files_in(project.book) if not made.intersection(path.parents))
+    files += files_in(project.book)
     return files_digest(project.root, files)
 
 

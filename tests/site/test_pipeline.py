@@ -284,7 +284,7 @@ def test_bad_options_are_refused_before_anything_is_removed(built, capsys, optio
 def test_a_wrong_argument_and_a_build_without_a_change_import_nothing_heavy():
     code = "import sys, tools.execute, tools.render; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    heavy = {"torch", "papermill", "nbformat", "jupytext", "PIL", "bs4", "cbnlib"}
+    heavy = {"torch", "papermill", "nbformat", "jupytext", "PIL", "bs4"}
     assert heavy.intersection(done.stdout.decode().split()) == set()
 
 
@@ -447,7 +447,6 @@ def rendered(tmp_path_factory):
 def make_book(root, notebooks, text):
     """A project that can be rendered, with the given notebooks and a start page."""
     project = make_project(root, notebooks)
-    shutil.copytree(ROOT / "tools", project.root / "tools")
     project.book.mkdir()
     shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
     for name in ("logo.svg", "favicon.svg", "execution.md"):

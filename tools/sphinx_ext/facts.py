@@ -92,8 +92,7 @@ def say_what_is_missing(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def give_facts(app: Sphinx, config: Config) -> None:
     """Let the pages call the methods of `Facts` as substitutions."""
-    book = Path(app.srcdir)
-    config.myst_substitutions = Facts(book, book.parent).substitutions()
+    config.myst_substitutions = Facts(Path(app.srcdir)).substitutions()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
