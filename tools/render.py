@@ -7,7 +7,6 @@ that does not render, or whose links do not hold, leaves no site behind. A chapt
 it was executed is shown without results, says so, and the exit status is 1.
 """
 
-import argparse
 import base64
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbnlib.book.profiles import PROFILES
+from tools.command import arguments
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
 from tools.project import ROOT, TITLE, BuildError, Project, files_in
@@ -206,13 +206,10 @@ def render(project: Project, profile: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     try:
         failed = render(project, args.profile)
     except BuildError as error:
