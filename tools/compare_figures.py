@@ -5,7 +5,8 @@
 
 `tests/figures.json` has a small coloured thumbnail of each named figure of the executed notebooks.
 The figures come from records, so that the same code draws the same; fonts and the last digits of
-linear algebra differ a little between machines, which the tolerance lets pass.
+linear algebra differ a little between machines, which the tolerance lets pass. An image baseline of
+pytest-regressions would keep whole pictures and compare files, not executed notebooks.
 """
 
 import base64

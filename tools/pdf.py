@@ -4,6 +4,7 @@
 
 What was rendered last, pages in the order of the table of contents, A4, page numbers, bookmarks and
 links that lead inside the document; `_build/book.pdf`. Code that the pages fold away is left out.
+No maintained tool joins printed pages so that their links lead inside the document.
 """
 
 import io
