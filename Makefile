@@ -110,7 +110,7 @@ figures: $(STAMP)
 	$(BIN)/python -m tools.compare_figures --accept
 
 check-links: $(STAMP)
-	$(BIN)/python -m tools.external_links --check
+	PYTHONPATH=. $(BIN)/jupyter-book build _build/source --builder linkcheck
 
 pins: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
@@ -122,5 +122,4 @@ pdf: $(STAMP)
 	$(BIN)/python -m tools.pdf
 
 clean:
-	rm -rf _build/executed _build/failed _build/html _build/book.pdf
-	rm -rf book/notebooks book/problems book/figures
+	rm -rf _build/executed _build/failed _build/source _build/html _build/book.pdf

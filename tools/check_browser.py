@@ -10,7 +10,6 @@ is not opened again, unless it is named. The browser is the system's own Chromiu
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 
-import argparse
 import os
 import re
 import sys
@@ -27,9 +26,9 @@ from playwright.sync_api import Browser, Error
 from tools.browser import accessibility, keyboard, layout, reading, screenshots
 from tools.browser.chromium import browser_version, open_browser, visit
 from tools.browser.passed import Passed
+from tools.command import arguments, report
 from tools.pages import Page, pages
-from tools.project import ROOT, BuildError, Project
-from tools.report import report
+from tools.project import BuildError, Project
 
 WORKERS = 4
 
@@ -126,14 +125,11 @@ def check_search(site: Path) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="where to put pictures")
     parser.add_argument("--page", action="append", metavar="NAME", help="only this page")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     site = project.site
     every = [page for page in pages(site) if not page.is_redirect]
     chosen = [page for page in every if not args.page or page.name in args.page]

@@ -7,16 +7,15 @@ nothing is loaded from another host; no page is heavier than 3 MB; every button 
 is committed.
 """
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tools.buttons import Repository, button_problems
+from tools.buttons import Buttons
+from tools.command import arguments, report
 from tools.pages import Page, pages
-from tools.project import ROOT, Project
-from tools.report import report
+from tools.project import Project
 
 PAGE_BYTES = 3_000_000
 LOADED = (
@@ -36,13 +35,13 @@ def site_problems(project: Project) -> list[str]:
     every = {page.path: page for page in pages(project.site)}
     if not every:
         return [f"there are no pages in {project.site}"]
-    repository = Repository(project)
+    buttons = Buttons(project)
     problems: list[str] = []
     for page in every.values():
         problems += link_problems(page, every)
         problems += image_problems(page)
         problems += loading_problems(page)
-        problems += button_problems(project, page, repository)
+        problems += buttons.problems(page)
     return problems
 
 
@@ -102,12 +101,9 @@ def _style_problems(page: Page, css: str, where: str) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    parser = arguments(__doc__)
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     return report("check_site", len(pages(project.site)), site_problems(project))
 
 

@@ -5,10 +5,10 @@
 
 `tests/figures.json` has a small coloured thumbnail of each named figure of the executed notebooks.
 The figures come from records, so that the same code draws the same; fonts and the last digits of
-linear algebra differ a little between machines, which the tolerance lets pass.
+linear algebra differ a little between machines, which the tolerance lets pass. An image baseline of
+pytest-regressions would keep whole pictures and compare files, not executed notebooks.
 """
 
-import argparse
 import base64
 import io
 import json
@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tools.project import ROOT, BuildError, Project
+from tools.command import arguments
+from tools.project import BuildError, Project
 from tools.render import named_figures
 
 PROFILE = "paper"
@@ -78,14 +79,10 @@ class Fingerprint:
         if growth > SIZE_TOLERANCE:
             before, now = (f"{width} × {height}" for width, height in (self.size, other.size))
             return f"was {before} pixels large and is {now}"
-        most = self.difference(other)
-        return f"differs by {most:.0f} of 255" if most > LARGEST_DIFFERENCE else ""
-
-    def difference(self, other: "Fingerprint") -> float:
-        """The largest difference between the thumbnails, of 255."""
         height, width, _ = self.thumbnail.shape
         fitted = Image.fromarray(other.thumbnail).resize((width, height))
-        return float(np.abs(self.thumbnail - np.asarray(fitted, dtype=np.float64)).max())
+        most = np.abs(self.thumbnail - np.asarray(fitted, dtype=np.float64)).max()
+        return f"differs by {most:.0f} of 255" if most > LARGEST_DIFFERENCE else ""
 
 
 def fingerprints(project: Project) -> dict[str, Fingerprint]:
@@ -105,12 +102,10 @@ def fingerprints(project: Project) -> dict[str, Fingerprint]:
 
 def changes(old: Mapping[str, Fingerprint], new: Mapping[str, Fingerprint]) -> list[str]:
     """What changed, appeared or vanished, a line each."""
-    told = [f"{name} vanished" for name in old.keys() - new.keys()]
-    told += [f"{name} is new" for name in new.keys() - old.keys()]
-    for name in old.keys() & new.keys():
-        if change := old[name].change_to(new[name]):
-            told.append(f"{name} {change}")
-    return sorted(told)
+    told = dict.fromkeys(old.keys() - new.keys(), "vanished")
+    told |= dict.fromkeys(new.keys() - old.keys(), "is new")
+    told |= {name: old[name].change_to(new[name]) for name in old.keys() & new.keys()}
+    return sorted(f"{name} {change}" for name, change in told.items() if change)
 
 
 def write(path: Path, found: Mapping[str, Fingerprint]) -> None:
@@ -133,13 +128,10 @@ def read(path: Path) -> dict[str, Fingerprint]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 1 if a figure changed and this was not accepted."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--accept", action="store_true", help="keep what is there now")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     kept = project.root / "tests" / "figures.json"
     try:
         found = fingerprints(project)

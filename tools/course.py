@@ -7,7 +7,6 @@ released student's edition, and the gradebook in which nbgrader keeps points. A 
 there already is kept.
 """
 
-import argparse
 import os
 import shutil
 import sys
@@ -17,8 +16,9 @@ from pathlib import Path
 import nbformat
 from nbgrader.apps import NbGraderAPI
 
+from tools.command import arguments
 from tools.problems import grader_settings, instructor_edition, problem_sets
-from tools.project import ROOT, BuildError, Project
+from tools.project import BuildError, Project
 
 
 def assignment_of(source: Path) -> str:
@@ -56,12 +56,9 @@ def write_course(project: Project, course: Path) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    parser = arguments(__doc__)
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     try:
         names = write_course(project, project.build / "course")
     except BuildError as error:

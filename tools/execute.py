@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbnlib.book.profiles import PROFILES
+from tools.command import arguments
 from tools.digest import (
     execution_digest,
     record_digests,
@@ -38,7 +39,7 @@ from tools.digest import (
 )
 from tools.job import Failure, Job
 from tools.progress import Outlook
-from tools.project import ROOT, BuildError, Project
+from tools.project import BuildError, Project
 
 if TYPE_CHECKING:
     from tools.notebook import Parameter
@@ -237,9 +238,7 @@ def build(project: Project, args: argparse.Namespace) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("names", nargs="*", help="notebooks by name or number; default: all")
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
     parser.add_argument("--seed", help="default: each notebook's own")
@@ -248,7 +247,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     parser.add_argument("--timeout", type=int, help="seconds per cell; quick: 1200, smoke: 120")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     parser.add_argument("--build", type=Path, help="in place of _build, for what is made")
     return parser.parse_args(argv)
 
@@ -257,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     args = parse(argv)
     try:
-        return build(Project(args.root.resolve(), args.build and args.build.resolve()), args)
+        return build(Project(args.root, args.build and args.build.resolve()), args)
     except BuildError as error:
         print(f"execute: {error}", file=sys.stderr)
         return 2

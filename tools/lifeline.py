@@ -1,4 +1,7 @@
-"""End a process that runs a notebook, and the notebook's kernel, together with the build."""
+"""End a process that runs a notebook, and the notebook's kernel, together with the build.
+
+papermill ends a kernel only if its own process ends in order.
+"""
 
 import multiprocessing
 import os

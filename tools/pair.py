@@ -8,14 +8,15 @@ bytes on every machine.
     python -m tools.pair --check    # write nothing, exit 1 and name what is out of step
 """
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
+from tools.command import arguments, keep_in_step
 from tools.notebook import read_source
-from tools.project import ROOT, BuildError, Project, files_in
+from tools.project import BuildError, Project, files_in
 
 FORMATS = "md:myst,ipynb"
 
@@ -72,29 +73,9 @@ def write_pairs(project: Project) -> None:
         source.with_suffix(".ipynb").write_text(paired_text(source), encoding="utf-8")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, exit 1 if out of step"
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
-    args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
-    try:
-        if not args.check:
-            write_pairs(project)
-            return 0
-        problems = out_of_step(project)
-    except BuildError as error:
-        problems = [str(error)]
-    for problem in problems:
-        print(f"pair: {problem}")
-    if problems:
-        print("pair: edit the .md, then run `make pair`")
-    return 1 if problems else 0
+    return keep_in_step("pair", arguments(__doc__), argv, write_pairs, out_of_step)
 
 
 if __name__ == "__main__":

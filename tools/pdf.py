@@ -4,13 +4,15 @@
 
 What was rendered last, pages in the order of the table of contents, A4, page numbers, bookmarks and
 links that lead inside the document; `_build/book.pdf`. Code that the pages fold away is left out.
+No maintained tool joins printed pages so that their links lead inside the document.
 """
 
-import argparse
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -18,11 +20,12 @@ from playwright.sync_api import Browser, PdfMargins
 from pypdf import PdfReader, PdfWriter
 
 from tools.browser.chromium import SETTLE, open_browser
+from tools.command import arguments
 from tools.pages import Page
 from tools.pdf_join import Printed, join
-from tools.project import ROOT, BuildError, Project
-from tools.toc import Entry, entries
+from tools.project import BuildError, Project
 
+CHILDREN = ("parts", "chapters", "sections")
 MARGINS: PdfMargins = {"top": "16mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
 SCALE = 0.84
 """Of the print to the screen: text of about 10 points."""
@@ -44,6 +47,34 @@ PREPARE = """anchors => {
   }
   document.querySelector('article').append(links);
 }"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page in the table of contents.
+
+    Attributes:
+        name: Its path in the site, without suffix.
+        part: The caption of the part it is in; empty outside of parts.
+    """
+
+    name: str
+    part: str
+
+
+def entries(project: Project) -> list[Entry]:
+    """The pages in reading order."""
+    toc = yaml.safe_load((project.book / "_toc.yml").read_text(encoding="utf-8"))
+    return [Entry(toc["root"], ""), *_below(toc, "")]
+
+
+def _below(node: dict[str, Any], part: str) -> Iterator[Entry]:
+    for key in CHILDREN:
+        for child in node.get(key, []):
+            inside = child.get("caption", part)
+            if "file" in child:
+                yield Entry(child["file"], inside)
+            yield from _below(child, inside)
 
 
 def needed_anchors(every: Sequence[Page]) -> dict[Path, set[str]]:
@@ -129,12 +160,9 @@ def make_pdf(project: Project) -> PdfWriter:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
+    parser = arguments(__doc__)
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     target = project.build / "book.pdf"
     try:
         writer = make_pdf(project)

@@ -8,8 +8,8 @@ The same source gives the same bytes on every machine.
     python -m tools.problems --check    # write nothing, exit 1 and name what is out of step
 """
 
-import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -24,8 +24,9 @@ from nbgrader.preprocessors import (
 )
 from traitlets.config.loader import Config, PyFileConfigLoader
 
+from tools.command import arguments, keep_in_step
 from tools.notebook import read_source
-from tools.project import ROOT, BuildError, Project, files_in
+from tools.project import BuildError, Project, files_in
 
 RELEASE = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ComputeChecksums)
 """What `nbgrader generate_assignment` does to a notebook of ours, without its gradebook."""
@@ -104,29 +105,9 @@ def write_editions(project: Project) -> None:
         edition.write_text(student_text(source, settings), encoding="utf-8")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, exit 1 if out of step"
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
-    args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
-    try:
-        if not args.check:
-            write_editions(project)
-            return 0
-        problems = out_of_step(project)
-    except BuildError as error:
-        problems = [str(error)]
-    for problem in problems:
-        print(f"problems: {problem}")
-    if problems:
-        print("problems: edit the .md, then run `make problems`")
-    return 1 if problems else 0
+    return keep_in_step("problems", arguments(__doc__), argv, write_editions, out_of_step)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What is seen of a notebook while it runs: the cell it is at, the time, its progress bars."""
+"""What is seen of a notebook while it runs: the cell it is at, the time, its progress bars.
+
+papermill's own bar is silent during a cell, however long it takes.
+"""
 
 import re
 import shutil

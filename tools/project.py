@@ -1,11 +1,14 @@
 """Where things lie in the repository."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TITLE = re.compile(r"^# .*$", re.MULTILINE)
+"""The title of a notebook, in Markdown."""
 
 
 class BuildError(Exception):
@@ -37,28 +40,23 @@ class Project:
 
     @property
     def book(self) -> Path:
-        """The Sphinx source folder."""
+        """The text pages, with the table of contents."""
         return self.root / "book"
-
-    @property
-    def staged(self) -> Path:
-        """The executed notebooks that the next rendering shows."""
-        return self.book / "notebooks"
-
-    @property
-    def staged_problems(self) -> Path:
-        """The student's editions that the next rendering shows."""
-        return self.book / "problems"
-
-    @property
-    def figures(self) -> Path:
-        """The notebooks' named figures, as files that other pages can show."""
-        return self.book / "figures"
 
     @property
     def build(self) -> Path:
         """Everything that can be made again."""
         return self.build_folder or self.root / "_build"
+
+    @property
+    def source(self) -> Path:
+        """The Sphinx source folder: the book's pages, the executed notebooks, their figures."""
+        return self.build / "source"
+
+    @classmethod
+    def of_source(cls, source: Path) -> "Project":
+        """The project with this Sphinx source folder."""
+        return cls(source.parents[1])
 
     @property
     def site(self) -> Path:

@@ -86,20 +86,12 @@ class Execution:
         threads = self.environment["threads"]
         return f"{self.environment['processor']}, {threads} thread{'s' * (threads != '1')}"
 
-    @property
-    def origins(self) -> str:
-        """Where the networks come from; empty if there are none."""
-        if not self.networks:
-            return ""
-        told = [f"{count} {kind}" for kind, count in self.networks.items()]
-        return f"networks: {', '.join(told)}"
-
     def line(self) -> str:
         """All of it but the edition, on one line."""
+        networks = ", ".join(f"{count} {kind}" for kind, count in self.networks.items())
+        parts = [f"seed {self.seed}", *([f"networks: {networks}"] if networks else [])]
         when = f"{self.ended:%Y-%m-%d %H:%M} UTC, {self.seconds:.0f} s"
-        seed = f"seed {self.seed}"
-        parts = (seed, self.origins, self.library, self.versions, self.device, when)
-        return " · ".join(filter(None, parts))
+        return " · ".join([*parts, self.library, self.versions, self.device, when])
 
 
 @dataclass(frozen=True)

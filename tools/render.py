@@ -7,7 +7,6 @@ that does not render, or whose links do not hold, leaves no site behind. A chapt
 it was executed is shown without results, says so, and the exit status is 1.
 """
 
-import argparse
 import base64
 import json
 import os
@@ -20,14 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbnlib.book.profiles import PROFILES
+from tools.command import arguments
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
-from tools.project import ROOT, BuildError, Project, files_in
+from tools.project import ROOT, TITLE, BuildError, Project, files_in
 
 if TYPE_CHECKING:
     from tools.stability import Key
 
-JUPYTER_BOOK = ["build", "book", "-W", "-n", "--keep-going", "--all"]
+JUPYTER_BOOK = ["build", "_build/source", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
@@ -58,25 +58,28 @@ def chapter(project: Project, source: Path, profile: str) -> Path:
 
 
 def stage(project: Project, copies: Sequence[Path]) -> None:
-    """Put executed notebooks, their named figures and the problem sets into the book's folder.
+    """Put the Sphinx source folder together: pages, notebooks, their named figures, problem sets.
 
     Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
     """
     from tools import stability
     from tools.thumbnails import thumbnail
 
-    for folder in (project.staged, project.staged_problems, project.figures):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    shutil.rmtree(project.source, ignore_errors=True)
+    shutil.copytree(project.book, project.source)
+    notebooks, figures = project.source / "notebooks", project.source / "figures"
+    for folder in (notebooks, figures, project.source / "problems"):
+        folder.mkdir()
     for edition in files_in(project.students, "*.ipynb"):
-        shutil.copy2(edition, project.staged_problems)
+        shutil.copy2(edition, project.source / "problems")
     changing = stability.changing(stability.records(project))
     for copy in copies:
-        shutil.copy2(copy, project.staged)
-        mark_unstable(project.staged / copy.name, changing)
+        staged = Path(shutil.copy2(copy, notebooks))
+        mark_unstable(staged, changing)
+        say_how_it_came_about(staged)
         for name, picture in named_figures(copy):
-            (project.figures / f"{name}.png").write_bytes(picture)
-            (project.figures / f"{name}-small.png").write_bytes(thumbnail(picture))
+            (figures / f"{name}.png").write_bytes(picture)
+            (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
 def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
@@ -100,6 +103,25 @@ def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
     copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def say_how_it_came_about(copy: Path) -> None:
+    """Put a line under the title of a staged notebook: edition, seed, networks, versions, time."""
+    from tools.facts import plain
+    from tools.provenance import Execution
+
+    notebook = json.loads(copy.read_text(encoding="utf-8"))
+    if "failure" in notebook["metadata"]["companion"]:
+        return
+    execution = Execution.of(notebook)
+    edition = f"{{doc}}`{execution.edition.capitalize()} edition </execution>`"
+    line = f"\n\n{{.provenance}}\n{edition} · {plain(execution.line())}\n"
+    for cell in notebook["cells"]:
+        text, count = TITLE.subn(lambda found: found[0] + line, "".join(cell["source"]), count=1)
+        if count and cell["cell_type"] == "markdown":
+            cell["source"] = text
+            break
+    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
     """The pictures of an executed notebook whose cell gives the figure a name."""
     for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
@@ -111,14 +133,13 @@ def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
 
 def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
-    made = {project.staged, project.staged_problems, project.figures}
     files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
     files += files_in(project.notebooks, "*.*")
     files += files_in(project.students, "*.ipynb")
     files += files_in(project.stability, "*.json")
     files += files_in(project.root / "tools", "**/*.py")
     files += files_in(project.root / "cbnlib", "**/*.py")  # its docstrings are the reference
-    files += (path for path in files_in(project.book) if not made.intersection(path.parents))
+    files += files_in(project.book)
     return files_digest(project.root, files)
 
 
@@ -185,13 +206,10 @@ def render(project: Project, profile: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
-    project = Project(args.root.resolve())
+    project = Project(args.root)
     try:
         failed = render(project, args.profile)
     except BuildError as error:

@@ -10,7 +10,6 @@ so a build that was interrupted goes on. The book's page *How stable are the ver
 *depends on the run* come from these records.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,14 +17,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from tools.project import ROOT, BuildError, Project
+from tools.command import arguments
+from tools.project import BuildError, Project
 
 SEEDS = range(5)
 ROUNDINGS = ("native", "avx2", "default")
 """Vector instructions: all that the machine has, at most AVX2, none beyond the compiler's."""
+
+KEPT = ("paper", "task", "prediction", "verdict", "measured", "score", "counts")
+"""What is kept of a claim."""
 
 Key: TypeAlias = tuple[str, str, str, str, int]
 """A prediction: chapter, claim, task, text, and its place among those that agree in all these."""
@@ -85,16 +87,7 @@ def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, 
         notebook = nbformat.read(copy, as_version=4)
         environment = notebook.metadata["companion"]["environment"]
         chapters[stem] = [
-            {
-                "paper": claim.paper,
-                "task": claim.task,
-                "prediction": claim.prediction,
-                "verdict": claim.verdict,
-                "measured": claim.measured,
-                "score": claim.score,
-                "counts": claim.counts,
-            }
-            for claim in claims_of(notebook)
+            {name: getattr(claim, name) for name in KEPT} for claim in claims_of(notebook)
         ]
     return {
         "seed": build.seed,
@@ -148,12 +141,9 @@ def changing(builds: Iterable[Mapping[str, Any]]) -> set[Key]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the builds that are not done; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     names = [build.name for build in MATRIX]
     parser.add_argument("names", nargs="*", help=f"builds; default: all of {', '.join(names)}")
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     args = parser.parse_args(argv)
     unknown = [name for name in args.names if name not in names]
     if unknown:
@@ -161,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for build in MATRIX:
         if not args.names or build.name in args.names:
             print(f"build {build.name}", flush=True)
-            run(Project(args.root.resolve()), build)
+            run(Project(args.root), build)
     return 0
 
 

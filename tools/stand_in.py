@@ -12,12 +12,10 @@ from nbformat.v4 import new_output
 from PIL import Image, ImageDraw, ImageFont
 
 from cbnlib.book.notebook import NOT_AVAILABLE
-from tools.executed import without_results
 from tools.job import Failure
 from tools.notebook import read_source
-from tools.project import BuildError, Project
+from tools.project import TITLE, BuildError, Project
 
-TITLE = re.compile(r"^# .*$", re.MULTILINE)
 FACTS = ("python", "torch", "numpy", "cbnlib", "processor")
 BOX = """
 
@@ -53,8 +51,6 @@ def stand_in(project: Project, source: Path, profile: str, failure: Failure) -> 
     first = next((cell for cell in notebook.cells if TITLE.search(cell.source)), notebook.cells[0])
     first.source = TITLE.sub(lambda title: title[0] + box, first.source, count=1)
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = without_results(cell.source, "")
         if "name" in cell.metadata.get("mystnb", {}).get("figure", {}):
             cell.outputs = [new_output("display_data", {"image/png": placeholder()})]
     return notebook

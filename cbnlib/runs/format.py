@@ -213,7 +213,7 @@ def _expected(
     amplitudes: older records have none.
     """
     network = experiment.network
-    grid = cast("tuple[int, ...]", network.grid)
+    grid = network.grid
     skeleton = _skeleton(network, len(networks))
     expected: dict[str, tuple[str, tuple[int, ...]]] = {}
     for t, count in enumerate(min(EXAMPLES, n) for n in samples):

@@ -1,37 +1,14 @@
-"""The page of all claims: remarks that stand once, and a filter that hides rows."""
+"""The page of all claims: a filter that hides rows."""
 
+import re
 import shutil
 
 import pytest
 
-from cbnlib.book.claims import Claim
 from tools.browser.chromium import open_browser, visit
+from tools.facts import MARKS
 from tools.pages import Page
 from tools.project import ROOT
-from tools.sphinx_ext.claims_page import BOX, FORM, MARKS, css_class, remarks_of
-
-
-def stated(high, tried):
-    return Claim(
-        paper="C1",
-        task="bump",
-        prediction="Few are kept.",
-        quantity="real dimensions",
-        values=(high,),
-        figure="fig-kept",
-        at_most=5,
-        tried=tried,
-    )
-
-
-def test_a_shared_remark_stands_once_and_none_where_nothing_failed():
-    claims = [
-        stated(6, "More steps."),
-        stated(3, "Nothing."),
-        stated(7, "Less."),
-        stated(8, "Less."),
-    ]
-    assert remarks_of(claims) == ["More steps.", "Less."]
 
 
 def row(kind, text, remark=""):
@@ -63,10 +40,12 @@ def page(browser_installed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
     for name in ("claims.js", "claims.css"):
         shutil.copy(ROOT / "book" / "_static" / name, folder)
-    boxes = [BOX.format(value=css_class(v), mark=mark, verdict=v) for v, mark in MARKS.items()]
+    source = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
+    [form] = re.findall("<form.*</form>", source, re.DOTALL)
+    assert all(f"> {mark} {verdict}</label>" in form for verdict, mark in MARKS.items())
     (folder / "page.html").write_text(
         '<!DOCTYPE html><link rel="stylesheet" href="claims.css"><script src="claims.js"></script>'
-        + FORM.format(boxes="\n".join(boxes))
+        + form
         + TABLES,
         encoding="utf-8",
     )

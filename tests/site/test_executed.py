@@ -1,20 +1,42 @@
-"""Executed notebooks are read once, and again only when they change."""
+"""Executed notebooks are read once, and pages say where a result is not available."""
 
 import os
 
 import nbformat
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tools import executed
 
 
-def test_a_notebook_is_read_again_only_after_a_change(tmp_path, monkeypatch):
-    copy, read = tmp_path / "01.ipynb", []
-    monkeypatch.setattr(executed.nbformat, "read", lambda path, **_: read.append(path) or len(read))
-    executed._read.cache_clear()
-    copy.write_text(nbformat.writes(nbformat.v4.new_notebook()), encoding="utf-8")
+def write(copy, *glued, **companion):
+    """A notebook with glued results: pairs of a name and its text."""
+    outputs = [
+        new_output("display_data", {"text/plain": text}, metadata={"scrapbook": {"name": name}})
+        for name, text in glued
+    ]
+    notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs)])
+    notebook.metadata["companion"] = companion
+    copy.write_text(nbformat.writes(notebook), encoding="utf-8")
+
+
+def test_a_notebook_is_read_again_only_after_a_change(tmp_path):
+    copy = tmp_path / "01.ipynb"
+    write(copy)
     os.utime(copy, ns=(1, 1))
-    assert [executed.read_executed(copy) for _ in range(3)] == [1, 1, 1]
+    first = executed.read_executed(copy)
+    assert executed.read_executed(copy) is first
     os.utime(copy, ns=(2, 2))
-    assert executed.read_executed(copy) == 2
-    executed._read.cache_clear()
-    assert read == [copy, copy]
+    assert executed.read_executed(copy) is not first
+
+
+def test_results_that_there_are_not_read_so(tmp_path):
+    write(tmp_path / "01_a.ipynb", ("norm", "1.5"), ("rank", "not available"))
+    write(tmp_path / "02_b.ipynb", failure="why")
+    quoted = (
+        "{glue:text}`notebooks/01_a.ipynb::norm:.1f`, {glue:text}`notebooks/01_a.ipynb::rank:d`,"
+    )
+    quoted += " {glue:text}`02_b.ipynb::loss`, {glue:text}`norm:g`, {glue:text}`rank:.2f`"
+    told = executed.without_missing(quoted, tmp_path, "01_a")
+    gone = "not available"
+    assert told == f"{quoted.split(',')[0]}, {gone}, {gone}, {{glue:text}}`norm:g`, {gone}"
+    assert executed.without_missing(quoted, tmp_path, "a_page").count(gone) == 2

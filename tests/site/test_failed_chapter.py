@@ -30,25 +30,21 @@ and {glue:text}`notebooks/01_runs.ipynb::own:d`.
 
 See {numref}`fig-line`, {ref}`sec-rest` and {eq}`eq-one`. ![A line](figures/fig-line.png)
 
-Networks: {networks}`all`; reproduced: {verdicts}`02_fails`; time: {runtime}`02_fails`;
-of {predictions}`all` predictions.
+Networks: {{ networks("all") }}; reproduced: {{ verdicts("02_fails") }};
+time: {{ runtime("02_fails") }}; of {{ predictions("all") }} predictions.
 
 ```{chapter-card} 02_fails
 :figure: fig-line
 What rises?
 ```
 
-```{claims-table} C1
-```
+{{ claims_table("C1") }}
 
-```{predictions-list} partly
-```
+{{ predictions_list("partly") }}
 
-```{tested-in} C1
-```
+{{ tested_in("C1") }}
 
-```{costs-table}
-```
+{{ costs_table() }}
 """
 
 

@@ -8,8 +8,8 @@ from pypdf import PdfReader, PdfWriter
 
 from tools import pdf
 from tools.pages import Page
+from tools.pdf import Entry, entries
 from tools.project import Project
-from tools.toc import Entry, entries
 
 TOC = """\
 format: jb-book

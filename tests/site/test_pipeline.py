@@ -89,13 +89,7 @@ CLAIM = Claim(
 STATES_A_CLAIM = f"""\
 from IPython.display import display
 display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
-CLAIMS_TABLE = """\
-```{claims-filter}
-```
-
-```{claims-table} C1
-```
-"""
+CLAIMS_TABLE = '{{ claims_table("C1") }}'
 READERS = """\
 Colours are sub-sampled, $x$, on pages.
 
@@ -104,13 +98,11 @@ Colours are sub-sampled, $x$, on pages.
 What rises?
 ```
 
-Of {predictions}`all` predictions {predictions}`partly` is met in part, in one thread.
+Of {{ predictions("all") }} predictions {{ predictions("partly") }} is met in part, in one thread.
 
-```{predictions-list} not reproduced
-```
+{{ predictions_list("not reproduced") }}
 
-```{tested-in} C1
-```
+{{ tested_in("C1") }}
 
 ```{glossary}
 thread
@@ -295,7 +287,7 @@ def test_bad_options_are_refused_before_anything_is_removed(built, capsys, optio
 def test_a_wrong_argument_and_a_build_without_a_change_import_nothing_heavy():
     code = "import sys, tools.execute, tools.render; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    heavy = {"torch", "papermill", "nbformat", "jupytext", "PIL", "bs4", "cbnlib"}
+    heavy = {"torch", "papermill", "nbformat", "jupytext", "PIL", "bs4"}
     assert heavy.intersection(done.stdout.decode().split()) == set()
 
 
@@ -503,8 +495,8 @@ def rendered(tmp_path_factory):
     """A book of two text pages and a notebook, rendered with the real settings."""
     line = notebook(FIGURE, cell(STATES_A_CLAIM))
     text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    claims = f"Reproduced: {{verdicts}}`01_line`.\n\n{CLAIMS_TABLE}"
-    text = f"{text}\n\n{claims}\n{READERS}"
+    claims = f'Reproduced: {{{{ verdicts("01_line") }}}}.\n\n{CLAIMS_TABLE}'
+    text = f"{text}\n\n{claims}\n\n{READERS}"
     project = make_book(tmp_path_factory.mktemp("rendered"), {"01_line": line}, text)
     assert run(project) == 0
     assert render.main(["--root", str(project.root)]) == 0
@@ -514,7 +506,6 @@ def rendered(tmp_path_factory):
 def make_book(root, notebooks, text):
     """A project that can be rendered, with the given notebooks and a start page."""
     project = make_project(root, notebooks)
-    shutil.copytree(ROOT / "tools", project.root / "tools")
     project.book.mkdir()
     shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
     for name in ("logo.svg", "favicon.svg", "execution.md"):
@@ -708,7 +699,10 @@ def test_a_stale_notebook_is_not_rendered(rendered, capsys):
         ("See {numref}`fig-gone`.", "fig-gone"),
         (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
         (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
-        (READERS.replace("fig-line", "fig-gone"), "01_line has no figure 'fig-gone'"),
+        (
+            READERS.replace("fig-line", "fig-gone"),
+            "01_line is not executed or has no figure 'fig-gone'",
+        ),
     ],
 )
 def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):

@@ -6,8 +6,6 @@ import pytest
 
 from cbnlib.book.notebook import ORIGINS
 from cbnlib.runs.provenance import commit_of
-from tools.executed import read_executed
-from tools.project import ROOT
 from tools.provenance import Execution, Records
 
 MACHINE = {
@@ -73,16 +71,6 @@ def test_a_commit_is_marked_if_what_counts_changed(tmp_path):
     assert commit_of(tmp_path, "counts") == f"{clean} with changes"
     (tmp_path / "inside").mkdir()
     assert commit_of(tmp_path / "inside", "counts") == ""
-
-
-def test_an_executed_notebook_is_read_once_until_it_changes(tmp_path):
-    copy = tmp_path / "01_some.ipynb"
-    source = (ROOT / "notebooks" / "01_bottleneck.ipynb").read_text(encoding="utf-8")
-    copy.write_text(source, encoding="utf-8")
-    first = read_executed(copy)
-    assert read_executed(copy) is first
-    copy.write_text(source.replace("A bottleneck in one minute", "Another"), encoding="utf-8")
-    assert "Another" in read_executed(copy).cells[0].source
 
 
 @pytest.mark.parametrize("missing", ["environment", "longest_cell"])

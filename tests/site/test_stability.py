@@ -8,9 +8,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cbnlib.book.claims import KEY, Claim, claims_of
 from tools import stability
+from tools.facts import counts
 from tools.project import Project
 from tools.render import mark_unstable
-from tools.sphinx_ext.stability import counts
 
 
 def stated(value, prediction="Few are kept."):

@@ -7,6 +7,8 @@
   of 1.5 MB that would draw them a second time goes.
 * The index of the search is for the search page; the theme loads it into every page, for results
   while one types, which this book does not show.
+
+The theme has no settings for these.
 """
 
 import re

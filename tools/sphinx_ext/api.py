@@ -3,7 +3,8 @@ r"""Sphinx extension: docstrings written in Markdown's manner, for autodoc.
 `$…$` becomes a formula, `$$…$$` at the start of a line one of its own. What stands in single
 backticks becomes a link if it names something public of the library, by its short or its full name,
 and code otherwise. Lines of doctests, and what they print, stay as they are. The directive
-`{public-names}` lists what `import cbnlib` gives.
+`{public-names}` lists what `import cbnlib` gives. Sphinx's `default_role` alone would warn of every
+name in backticks that is not public.
 """
 
 import importlib

@@ -3,7 +3,7 @@
 Only running text counts: no headings, captions, code, formulas, outputs of cells, references or
 text that is a link already, and nothing inside a container of class `no-term-links`. A plural in
 *s* counts as its term. The terms are those of the `{glossary}` directive, whose own page stays as
-it is.
+it is. No maintained extension links terms that are not marked up.
 """
 
 import re

@@ -5,6 +5,8 @@
 * British words are indexed in their American spelling, too.
 * The search page loads the running text of all pages as a script, because from a disk no page may
   read another one; `offline.js` takes its extracts from there.
+
+Pagefind and other indexes are fetched by scripts, which fails for a copy on a disk.
 """
 
 import json

@@ -3,6 +3,7 @@
 The picture of a figure that is wide gets a box of its own, class `wide-figure`. On a narrow screen
 the picture does not shrink as far as its letters would have to, and the box scrolls (`book.css`);
 the caption below stays as wide as the screen. `toggles.js` lets Tab reach the box then.
+No style sheet can tell how wide a picture is.
 """
 
 from pathlib import Path

@@ -1,0 +1,380 @@
+"""Facts of the executed notebooks, as Markdown for the pages of the book.
+
+Each public method of `Facts` is a MyST substitution: a page writes `{{ predictions("all") }}`. An
+error in it is a warning, and so an error of the build. No chapter that failed is counted; tables
+and lists name those chapters.
+"""
+
+import platform
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+import nbformat
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from cbnlib._checks import check_choice
+from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict, claims_of
+from cbnlib.book.notebook import NOT_AVAILABLE
+from tools.executed import is_stand_in, links, read_executed
+from tools.project import Project
+from tools.provenance import Execution, Records
+from tools.stability import records, share, verdicts
+
+MARKS: dict[Verdict, str] = {
+    "reproduced": "✓",
+    "partly": "◐",
+    "not reproduced": "✗",
+    "not tested": "○",
+}
+MOST = 0.8
+"""The share of the builds that is most of them."""
+
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+STABILITY = """\
+* {builds} builds: {seeds} seeds, {roundings} ways of rounding. {complete} builds are complete.
+* {predictions} predictions and checks. {same} have the same verdict in all builds.
+* {most} more have the same verdict in at least 4 of 5 builds.
+* {rest} have no such majority. Do not rely on the verdict of one build for them."""
+
+
+def _count(verdict: Verdict) -> Callable[[list[Claim]], int]:
+    return lambda stated: sum(claim.counts and claim.verdict == verdict for claim in stated)
+
+
+COUNTS: dict[str, Callable[[list[Claim]], int]] = {
+    "all": lambda stated: sum(claim.counts for claim in stated),
+    "checks": lambda stated: sum(not claim.counts for claim in stated),
+    **{verdict: _count(verdict) for verdict in get_args(Verdict)},
+    "fewest values": lambda stated: min((len(claim.values) for claim in stated), default=0),
+    "most values": lambda stated: max((len(claim.values) for claim in stated), default=0),
+}
+"""What can be counted of predictions; a check is no prediction."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of the book whose Sphinx source folder is `source`."""
+
+    source: Path
+
+    def substitutions(self) -> dict[str, Callable[..., str]]:
+        """The public methods, by name."""
+        names = (name for name in vars(Facts) if not name.startswith("_"))
+        return {
+            name: getattr(self, name) for name in names if name not in ("source", "substitutions")
+        }
+
+    # Predictions and their verdicts.
+
+    def predictions(self, what: str) -> str:
+        """One of `COUNTS`, over all chapters."""
+        check_choice("count", what, COUNTS)
+        without = " (without the chapters that failed)" * (what == "all" and bool(self._missing()))
+        return f"{COUNTS[what]([claim for _, claim in self._stated()])}{without}"
+
+    def verdicts(self, stem: str) -> str:
+        """How many predictions of a chapter were reproduced."""
+        chapter = self._chapters()[stem]
+        return NOT_AVAILABLE if is_stand_in(chapter) else reproduced(claims_of(chapter))
+
+    def predictions_list(self, verdict: str) -> str:
+        """The predictions with this verdict, and what was measured."""
+        lines = [
+            f"- **{claim.task[:1].upper() + claim.task[1:]}.** {claim.prediction} Measured, "
+            f"{claim.quantity}: {claim.measured}; predicted {claim.tolerance}. ({links([stem])})"
+            for stem, claim in self._stated()
+            if claim.verdict == verdict
+        ]
+        return self._noted(lines or [f"In this edition no prediction is *{verdict}*."])
+
+    def tested_in(self, paper: str) -> str:
+        """The chapters that test a claim of the paper, by which figures, and how it went."""
+        check_choice("claim", paper, PAPER)
+        lines = []
+        for stem, group in groupby(self._about(paper), key=lambda each: each[0]):
+            claims = [claim for _, claim in group]
+            names = dict.fromkeys(claim.figure for claim in claims)
+            figures = ", ".join(f"{{numref}}`{name}`" for name in names)
+            lines.append(
+                f"- {links([stem])}, {figures}: {reproduced(claims)} predictions reproduced"
+            )
+        return self._noted(lines)
+
+    def claims_overview(self) -> str:
+        """The verdicts on each claim, counted."""
+        rows = []
+        for paper, text in SUBJECTS.items():
+            about = [claim for _, claim in self._stated() if claim.paper == paper]
+            counts = [str(COUNTS[what](about)) for what in (*MARKS, "checks")]
+            rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
+        return self._noted(table(["claim", "in short", *MARKS.values(), "checks"], rows))
+
+    def claims_table(self, paper: str) -> str:
+        """What the chapters state about a claim; a remark that several rows share stands once.
+
+        `mark_rows` gives the rows of its tables their classes.
+        """
+        check_choice("claim", paper, SUBJECTS)
+        found = self._about(paper)
+        if not found:
+            return self._missing()
+        remarks = list(dict.fromkeys(claim.remark for _, claim in found if claim.remark))
+        rows: list[list[str]] = []
+        for stem, group in groupby(found, key=lambda each: each[0]):
+            rows.append([links([stem]), "", ""])
+            for _, claim in group:
+                rows.append(_claim_row(claim))
+                if claim.remark:
+                    number = remarks.index(claim.remark) + 1
+                    rows[-1][-1] += f", [remark {number}](#remark-{paper.lower()}-{number})"
+        lines = table(["task and prediction", "measured", "verdict"], rows)
+        for number, text in enumerate(remarks, start=1):
+            attributes = f"{{#remark-{paper.lower()}-{number} .remark}}"
+            lines += ["", attributes, f"**Remark {number}.** {text}"]
+        return "\n".join([":::::{div} claims", self._noted(lines), ":::::"])
+
+    # Executions and what they cost.
+
+    def networks(self, which: str) -> str:
+        """How many trained networks a chapter lists, or `all`."""
+        chapters = self._chapters()
+        chosen = chapters.values() if which == "all" else [chapters[which]]
+        number = sum(map(_networks, chosen))
+        if not number and not self._missing():
+            raise LookupError(f"no trained networks in {which!r}")
+        return str(number) if number else NOT_AVAILABLE
+
+    def runtime(self, *stems: str) -> str:
+        """How long these chapters took in this build, all together."""
+        chosen = [self._chapters()[stem] for stem in stems]
+        if any(map(is_stand_in, chosen)):
+            return NOT_AVAILABLE
+        return in_words(sum(one.metadata["papermill"]["duration"] for one in chosen))
+
+    def execution_table(self) -> str:
+        """How each chapter came about."""
+        kinds = ("from records", "trained here")
+        runs = self._executions()
+        rows = [
+            [
+                links([stem]),
+                f"{run.edition}, {run.seed}",
+                *(str(run.networks.get(kind, "")) for kind in kinds),
+                f"{run.seconds:.0f}",
+                f"{run.longest_cell:.0f}",
+                f"{run.ended:%Y\u2011%m\u2011%d %H:%M}",  # hyphens at which no line breaks
+            ]
+            for stem, run in runs.items()
+        ]
+        sums = [str(sum(run.networks.get(kind, 0) for run in runs.values())) for kind in kinds]
+        rows.append(["**all**", "", *sums, f"{sum(r.seconds for r in runs.values()):.0f}", "", ""])
+        header = ["notebook", "edition, seed", f"networks {kinds[0]}", kinds[1]]
+        return self._noted(table([*header, "seconds", "longest cell", "ended (UTC)"], rows))
+
+    def environments(self) -> str:
+        """On what the chapters ran."""
+        runs = self._executions().values()
+        counts = Counter(plain(f"{run.device}; {run.versions}; {run.library}") for run in runs)
+        return "\n".join(f"* {k} notebook{'s' * (k != 1)}: {line}" for line, k in counts.items())
+
+    def costs_table(self) -> str:
+        """Time and memory of each chapter, and what the records took that it shows."""
+        runs = self._executions()
+        root = Project.of_source(self.source).records
+        kept = {
+            stem: Records.of(found for name in run.records for found in root.glob(f"*-{name}"))
+            for stem, run in runs.items()
+        }
+        rows = [
+            [stem.partition("_")[0], links([stem]), *_costs(run.seconds, run.memory_mb, kept[stem])]
+            for stem, run in runs.items()
+        ]
+        every = Records.of(root.glob("*-*"))
+        most = max((run.memory_mb for run in runs.values()), default=0.0)
+        sums = _costs(sum(run.seconds for run in runs.values()), most, every)
+        header = ["N", "notebook", "in this build, s", "memory, MB"]
+        header += ["training at full size, min", "records, MB"]
+        return self._noted(table(header, [*rows, ["", "**all**", *sums]]))
+
+    def versions(self, *names: str) -> str:
+        """The installed versions of Python and of some packages."""
+        rows = [["Python", platform.python_version()], *([name, version(name)] for name in names)]
+        return "\n".join(table(["package", "version"], rows))
+
+    # The builds of `tools.stability`.
+
+    def stability_counts(self) -> str:
+        """How many builds there are, and how many predictions keep their verdict."""
+        return self._of_builds(lambda builds: STABILITY.format(**counts(builds)))
+
+    def stability_table(self) -> str:
+        """The predictions whose verdict is not the same in all builds."""
+        return self._of_builds(_changing)
+
+    def stability_builds(self) -> str:
+        """Where the builds ran, and their verdicts."""
+        return self._of_builds(_builds)
+
+    # The problem sets.
+
+    def problem_sets(self) -> str:
+        """The sets with what they ask for, from their own openings."""
+        lines: list[str] = []
+        for edition in sorted((self.source / "problems").glob("*.ipynb")):
+            opening = nbformat.read(edition, as_version=4).cells[0].source
+            told = (_listed(opening, word) for word in ("Learning goals", "Time", "Points"))
+            goals, time, points = told
+            lines += [f"- **{{doc}}`/problems/{edition.stem}`.** You learn to {goals}.", ""]
+            lines += [f"  *Time: {time}. Points: {points}.*", ""]
+        return "\n".join(lines)
+
+    def _chapters(self) -> dict[str, NotebookNode]:
+        copies = sorted((self.source / "notebooks").glob("*.ipynb"))
+        return {copy.stem: read_executed(copy) for copy in copies}
+
+    def _stated(self) -> list[tuple[str, Claim]]:
+        chapters = self._chapters().items()
+        return [(stem, claim) for stem, chapter in chapters for claim in claims_of(chapter)]
+
+    def _about(self, paper: str) -> list[tuple[str, Claim]]:
+        found = [(stem, claim) for stem, claim in self._stated() if claim.paper == paper]
+        if not found and not self._missing():
+            raise LookupError(f"no notebook states anything about {paper}")
+        return found
+
+    def _executions(self) -> dict[str, Execution]:
+        chapters = self._chapters().items()
+        return {stem: Execution.of(one) for stem, one in chapters if not is_stand_in(one)}
+
+    def _missing(self) -> str:
+        """The chapters that failed; empty if none did."""
+        stems = [stem for stem, chapter in self._chapters().items() if is_stand_in(chapter)]
+        told = "*Chapters that failed on this machine and are not counted:*"
+        return f"{told} {links(stems)}." if stems else ""
+
+    def _noted(self, lines: Iterable[str]) -> str:
+        return "\n".join([*lines, "", self._missing()])
+
+    def _of_builds(self, tell: Callable[[list[dict[str, Any]]], str]) -> str:
+        builds = records(Project.of_source(self.source))
+        return tell(builds) if builds else "*No build of the matrix is kept.*"
+
+
+def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def plain(text: str) -> str:
+    r"""Markdown for a text that comes from elsewhere, so that none of it is read as Markdown.
+
+    >>> print(plain("<img src=x> a|b"))
+    \<img src\=x\> a\|b
+    """
+    return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def reproduced(stated: list[Claim]) -> str:
+    """How many predictions were reproduced, of how many, but for checks."""
+    return f"{COUNTS['reproduced'](stated)} of {COUNTS['all'](stated)}"
+
+
+def in_words(seconds: float) -> str:
+    """A duration to plan with, not to compare.
+
+    >>> in_words(7.2), in_words(44), in_words(61), in_words(290)
+    ('10 seconds', '50 seconds', 'about 1 minute', 'about 5 minutes')
+    """
+    if seconds <= 60:
+        return f"{10 * max(1, -(-int(seconds) // 10))} seconds"
+    minutes = round(seconds / 60)
+    return f"about {minutes} minute{'s' * (minutes != 1)}"
+
+
+def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
+    """How many builds and predictions there are, by kind."""
+    shares = [share(found) for found in verdicts(builds).values()]
+    same = sum(each == 1 for each in shares)
+    most = sum(MOST <= each < 1 for each in shares)
+    return {
+        "builds": len(builds),
+        "complete": sum(not build["failed"] for build in builds),
+        "seeds": len({build["seed"] for build in builds}),
+        "roundings": len({build["rounding"] for build in builds}),
+        "predictions": len(shares),
+        "same": same,
+        "most": most,
+        "rest": len(shares) - same - most,
+    }
+
+
+def _claim_row(claim: Claim) -> list[str]:
+    added = f" *After looking:* {claim.added}" if claim.added else ""
+    check = f" *A check:* {claim.check}" if claim.check else ""
+    return [
+        f"**{claim.task}.** {claim.prediction}{added}{check}",
+        f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
+        f"{{numref}}`{claim.figure}`",
+        f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}",
+    ]
+
+
+def _networks(notebook: NotebookNode) -> int:
+    """How many networks a notebook's tables of origins list."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    number = 0
+    for page in (BeautifulSoup(page, "html.parser") for page in pages if "networks" in page):
+        header = [cell.get_text().strip() for cell in page.select("thead th")]
+        if {"origin", "networks"} <= set(header):
+            rows = (row.find_all("td") for row in page.select("tbody tr"))
+            number += sum(int(cells[header.index("networks")].get_text()) for cells in rows)
+    return number
+
+
+def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
+    minutes = f"{kept.minutes:.1f}" if kept.minutes else ""
+    megabytes = f"{kept.megabytes:.1f}" if kept.megabytes else ""
+    return [f"{seconds:.0f}", f"{memory_mb:.0f}", minutes, megabytes]
+
+
+def _changing(builds: list[dict[str, Any]]) -> str:
+    found = {key: told for key, told in sorted(verdicts(builds).items()) if share(told) < 1}
+    rows: list[list[str]] = []
+    for stem, keys in groupby(found, key=lambda key: key[0]):
+        rows.append([links([stem]), *[""] * len(MARKS)])
+        for key in keys:
+            count = Counter(found[key])
+            cells = (str(count[verdict] or "") for verdict in MARKS)
+            rows.append([f"**{key[1]}, {key[2]}.** {key[3]}", *cells])
+    header = ["task and prediction", *MARKS.values()]
+    return "\n".join(table(header, rows)) if rows else "*No verdict changes.*"
+
+
+def _builds(builds: list[dict[str, Any]]) -> str:
+    rows = []
+    for build in builds:
+        claims = (claim for chapter in build["chapters"].values() for claim in chapter)
+        told = Counter(claim["verdict"] for claim in claims if claim["counts"])
+        where: Mapping[str, str] = build["environment"]
+        cells = [plain(where.get(name, "")) for name in ("processor", "torch", "python")]
+        numbers = [str(told[verdict]) for verdict in MARKS]
+        failed = ", ".join(build["failed"]) or "none"
+        rows.append([str(build["seed"]), build["rounding"], *cells, *numbers, failed])
+    header = ["seed", "rounding", "processor", "torch", "Python", *MARKS.values()]
+    return "\n".join(table([*header, "failed chapters"], rows))
+
+
+def _listed(opening: str, word: str) -> str:
+    """What the list in a set's opening says under a word."""
+    item = rf"^- \*\*{word}:\*\* (.+?)(?=\n- |\n\n|\Z)"
+    found = re.search(item, opening, re.DOTALL | re.MULTILINE)
+    return " ".join(found[1].split()).rstrip(".") if found else ""
