@@ -11,7 +11,6 @@ from tools.project import ROOT, BuildError, Project, files_in
 
 PROJECT = Project(ROOT)
 SOURCES = PROJECT.sources()
-LONGEST_CELL = 15
 LONGEST_LINE = 86
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -37,12 +36,6 @@ def test_parameters(source):
     parameters = declared_parameters(notebook)
     assert parameters["profile"] == "quick"
     assert type(parameters["seed"]) is int
-
-
-@each_notebook
-def test_code_cells_are_short(source):
-    cells = [cell for cell in read_source(source).cells if cell.cell_type == "code"]
-    assert [c.id for c in cells if len(c.source.splitlines()) > LONGEST_CELL] == []
 
 
 @each_notebook
