@@ -23,8 +23,8 @@ def test_a_summary_has_the_columns_asked_for() -> None:
     assert table["bottleneck"].tolist()[1] == "failed"
     assert table["kept"].isna().tolist() == [False, True]
     assert list(summary([], ("ridge",))) == ["ridge"]
-    with pytest.raises(KeyError, match="rige"):
-        summary([NARROW], ["rige"])
+    with pytest.raises(KeyError, match="depths"):
+        summary([NARROW], ["depths"])
 
 
 def test_rows_of_groups_keep_their_place() -> None:
