@@ -25,7 +25,7 @@ from cbnlib.book.notebook import NOT_AVAILABLE
 from tools.executed import is_stand_in, links, read_executed
 from tools.project import Project
 from tools.provenance import Execution, Records
-from tools.stability import records, share, verdicts
+from tools.stability import by_rounding, records, share, verdicts, within
 
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
@@ -41,7 +41,9 @@ STABILITY = """\
 * {builds} builds: {seeds} seeds, {roundings} ways of rounding. {complete} builds are complete.
 * {predictions} predictions and checks. {same} have the same verdict in all builds.
 * {most} more have the same verdict in at least 4 of 5 builds.
-* {rest} have no such majority. Do not rely on the verdict of one build for them."""
+* {rest} have no such majority. Do not rely on the verdict of one build for them.
+* Rounding alone: of {pairs} pairs of a prediction and a seed, {rounding} have a verdict that
+  differs between ways of rounding."""
 
 
 def _count(verdict: Verdict) -> Callable[[list[Claim]], int]:
@@ -304,6 +306,7 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
     shares = [share(found) for found in verdicts(builds).values()]
     same = sum(each == 1 for each in shares)
     most = sum(MOST <= each < 1 for each in shares)
+    rounding, pairs = by_rounding(builds)
     return {
         "builds": len(builds),
         "complete": sum(not build["failed"] for build in builds),
@@ -313,6 +316,8 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
         "same": same,
         "most": most,
         "rest": len(shares) - same - most,
+        "rounding": rounding,
+        "pairs": pairs,
     }
 
 
@@ -348,14 +353,15 @@ def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
 
 def _changing(builds: list[dict[str, Any]]) -> str:
     found = {key: told for key, told in sorted(verdicts(builds).items()) if share(told) < 1}
-    rows: list[list[str]] = []
+    values, rows = within(builds), list[list[str]]()
     for stem, keys in groupby(found, key=lambda key: key[0]):
-        rows.append([links([stem]), *[""] * len(MARKS)])
+        rows.append([links([stem]), *[""] * (len(MARKS) + 1)])
         for key in keys:
             count = Counter(found[key])
-            cells = (str(count[verdict] or "") for verdict in MARKS)
-            rows.append([f"**{key[1]}, {key[2]}.** {key[3]}", *cells])
-    header = ["task and prediction", *MARKS.values()]
+            cells = [str(count[verdict] or "") for verdict in MARKS]
+            pooled = "{} of {}".format(*values[key]) if key in values else ""
+            rows.append([f"**{key[1]}, {key[2]}.** {key[3]}", *cells, pooled])
+    header = ["task and prediction", *MARKS.values(), "values within"]
     return "\n".join(table(header, rows)) if rows else "*No verdict changes.*"
 
 

@@ -12,6 +12,7 @@ so a build that was interrupted goes on. The book's page *How stable are the ver
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -112,6 +113,30 @@ def verdicts(builds: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
             for key, claim in keyed(stem, claims):
                 found.setdefault(key, []).append(claim["verdict"])
     return found
+
+
+def within(builds: Iterable[Mapping[str, Any]]) -> dict[Key, tuple[int, int]]:
+    """How many of a prediction's values lie within its tolerance, and how many there are.
+
+    Those of all builds together, which is more than the few of one build. Predictions with one
+    value a build have no such score and are left out.
+    """
+    found: dict[Key, tuple[int, int]] = {}
+    for build in builds:
+        for stem, claims in build["chapters"].items():
+            for key, claim in keyed(stem, claims):
+                if score := re.match(r"(\d+) of (\d+) values", claim["score"] or ""):
+                    good, every = found.get(key, (0, 0))
+                    found[key] = good + int(score[1]), every + int(score[2])
+    return found
+
+
+def by_rounding(builds: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """How often builds of one seed disagree on a verdict, of how many predictions and seeds."""
+    seeds = {build["seed"] for build in builds}
+    alike = [verdicts(b for b in builds if b["seed"] == seed).values() for seed in seeds]
+    told = [share(found) for of_seed in alike for found in of_seed]
+    return sum(each < 1 for each in told), len(told)
 
 
 def keyed(stem: str, claims: Iterable[Mapping[str, Any]]) -> list[tuple[Key, Mapping[str, Any]]]:

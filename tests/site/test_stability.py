@@ -48,6 +48,15 @@ def test_what_changes_is_found(builds):
     found = counts(builds)
     assert (found["builds"], found["complete"], found["predictions"]) == (2, 0, 3)
     assert (found["same"], found["most"], found["rest"]) == (2, 0, 1)
+    assert (found["rounding"], found["pairs"]) == (1, 3)
+
+
+def test_values_of_all_builds_are_counted_together():
+    claim = {"paper": "C1", "task": "bump", "prediction": "Few.", "verdict": "partly"}
+    scores = ["2 of 3 values within", "3 of 3 values within, 1 missing"]
+    builds = [{"seed": 0, "chapters": {"01": [claim | {"score": score}]}} for score in scores]
+    builds.append({"seed": 1, "chapters": {"02": [claim | {"score": "1 value"}]}})
+    assert stability.within(builds) == {("01", "C1", "bump", "Few.", 0): (5, 6)}
 
 
 def test_a_prediction_that_changes_is_marked_in_the_quick_edition(tmp_path):
