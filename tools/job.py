@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.outputs import records_asked
 from tools.project import Project
 
 SHOWN_LINES = 8
@@ -53,6 +52,8 @@ class Job:
 
     def asked(self, cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """The records that the cells of a copy asked for, with their digests."""
+        from tools.outputs import records_asked
+
         return {name: self.records.get(name, "") for name in sorted(records_asked(cells))}
 
 

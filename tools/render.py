@@ -66,12 +66,13 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
     from tools.thumbnails import thumbnail
 
     shutil.rmtree(project.source, ignore_errors=True)
-    shutil.copytree(project.book, project.source)
-    notebooks, figures = project.source / "notebooks", project.source / "figures"
-    for folder in (notebooks, figures, project.source / "problems"):
+    made = ("notebooks", "figures", "problems")  # older builds left such folders beside the pages
+    shutil.copytree(project.book, project.source, ignore=shutil.ignore_patterns(*made))
+    notebooks, figures, problems = (project.source / name for name in made)
+    for folder in (notebooks, figures, problems):
         folder.mkdir()
     for edition in files_in(project.students, "*.ipynb"):
-        shutil.copy2(edition, project.source / "problems")
+        shutil.copy2(edition, problems)
     changing = stability.changing(stability.records(project))
     for copy in copies:
         staged = Path(shutil.copy2(copy, notebooks))

@@ -10,7 +10,7 @@ import pytest
 from cbnlib.book.profiles import PROFILES
 from tools.project import ROOT
 
-RUNNER = Path(__file__).with_name("smoke_runner.py")
+RUNNER = Path(__file__).parents[1] / "smoke_runner.py"
 SMOKE = [profile for profile in PROFILES if profile.startswith("smoke")]
 
 

@@ -251,7 +251,7 @@ def test_a_killed_dask_worker_costs_its_run_s_retry_only(tmp_path: Path) -> None
             return [run for run in begun if not (records / run[1] / "record").exists()]
 
         def list_checkpoints(name: str) -> list[Path]:
-            return list((records / name).glob("checkpoint-*"))
+            return list((records / name).glob("checkpoint.npz"))
 
         def kill_one() -> None:
             wait_for(lambda: stamps(records) and in_the_middle())
