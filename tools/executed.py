@@ -59,4 +59,4 @@ def _gives_nothing(notebook: NotebookNode, name: str) -> bool:
         return True
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     glued = [o for o in outputs if o.get("metadata", {}).get("scrapbook", {}).get("name") == name]
-    return any(output["data"].get("text/plain") == NOT_AVAILABLE for output in glued)
+    return any(NOT_AVAILABLE in output["data"].values() for output in glued)

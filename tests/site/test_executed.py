@@ -9,9 +9,14 @@ from tools import executed
 
 
 def write(copy, *glued, **companion):
-    """A notebook with glued results: pairs of a name and its text."""
+    """A notebook with glued results, stored as `glue` does: pairs of a name and its text."""
+    prefix = "application/papermill.record/"
     outputs = [
-        new_output("display_data", {"text/plain": text}, metadata={"scrapbook": {"name": name}})
+        new_output(
+            "display_data",
+            {f"{prefix}text/plain": text},
+            metadata={"scrapbook": {"name": name, "mime_prefix": prefix}},
+        )
         for name, text in glued
     ]
     notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs)])
