@@ -114,9 +114,11 @@ check-links: $(STAMP)
 
 pins: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
-	{ grep '^#' constraints.txt; $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--no-header --no-annotate --quiet | sed 's/ *;.*//' | LC_ALL=C sort -t= -k1,1 -u; } > constraints.new
-	mv constraints.new constraints.txt
+	@mkdir -p _build && rm -f _build/pins.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--no-header --no-annotate --quiet --output-file _build/pins.txt
+	{ grep '^#' constraints.txt; sed 's/ *;.*//' _build/pins.txt | LC_ALL=C sort -t= -k1,1 -u; } > _build/constraints.txt
+	mv _build/constraints.txt constraints.txt
 
 pdf: $(STAMP)
 	$(BIN)/python -m tools.pdf

@@ -69,9 +69,7 @@ class Facts:
     def substitutions(self) -> dict[str, Callable[..., str]]:
         """The public methods, by name."""
         names = (name for name in vars(Facts) if not name.startswith("_"))
-        return {
-            name: getattr(self, name) for name in names if name not in ("source", "substitutions")
-        }
+        return {name: getattr(self, name) for name in names if name != "substitutions"}
 
     # Predictions and their verdicts.
 

@@ -6,7 +6,6 @@
 run that is finished and sound to `records`, and says how large all records are together.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import DOCUMENT, load_record
 from cbnlib.runs.store import RecordError, read_sealed, write_sealed
-from tools.project import ROOT, Project
+from tools.command import arguments
+from tools.project import Project
 
 LARGEST_MEGABYTES = 30
 """All records together; they are part of every clone."""
@@ -41,11 +41,7 @@ def megabytes(folder: Path) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
-    project = Project(parser.parse_args(argv).root.resolve())
+    project = Project(arguments(__doc__).parse_args(argv).root)
     try:
         for sealed in sorted(project.runs.glob(f"*/{RECORD}")):
             if kept := keep(sealed, project.records):

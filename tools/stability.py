@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -108,10 +108,8 @@ def records(project: Project) -> list[dict[str, Any]]:
 def verdicts(builds: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
     """The verdicts of each prediction, one per build that states it."""
     found: dict[Key, list[str]] = {}
-    for build in builds:
-        for stem, claims in build["chapters"].items():
-            for key, claim in keyed(stem, claims):
-                found.setdefault(key, []).append(claim["verdict"])
+    for key, claim in _stated(builds):
+        found.setdefault(key, []).append(claim["verdict"])
     return found
 
 
@@ -122,13 +120,18 @@ def within(builds: Iterable[Mapping[str, Any]]) -> dict[Key, tuple[int, int]]:
     value a build have no such score and are left out.
     """
     found: dict[Key, tuple[int, int]] = {}
+    for key, claim in _stated(builds):
+        if score := re.match(r"(\d+) of (\d+) values", claim["score"] or ""):
+            good, every = found.get(key, (0, 0))
+            found[key] = good + int(score[1]), every + int(score[2])
+    return found
+
+
+def _stated(builds: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Key, Mapping[str, Any]]]:
+    """What all builds state, with its keys."""
     for build in builds:
         for stem, claims in build["chapters"].items():
-            for key, claim in keyed(stem, claims):
-                if score := re.match(r"(\d+) of (\d+) values", claim["score"] or ""):
-                    good, every = found.get(key, (0, 0))
-                    found[key] = good + int(score[1]), every + int(score[2])
-    return found
+            yield from keyed(stem, claims)
 
 
 def by_rounding(builds: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

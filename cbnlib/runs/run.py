@@ -184,14 +184,16 @@ class Run:
             row["learned"] = self.learned
             row["data loss, %"] = 100 * self.fit / (self.task.variance or math.nan)
         middle = self.weight_spectra[middle_half(self.network.depth)]
-        gaps = [s.gap() for s in middle if s.real_dimensions()]
+        gaps = [s.gap() for s in middle]
         return row | {
             "data loss": self.fit,
             "norm": self.norm,
             "regularised loss": self.loss,
             "kept": max((s.real_dimensions() for s in middle), default=math.nan),
-            "smallest kept": min((smallest for smallest, _ in gaps), default=math.nan),
-            "largest other": max((s.gap()[1] for s in middle), default=math.nan),
+            "smallest kept": min(
+                (smallest for smallest, _ in gaps if smallest < math.inf), default=math.nan
+            ),
+            "largest other": max((other for _, other in gaps), default=math.nan),
             "bottleneck": "failed" if self.failure else str(self.bottleneck),
         }
 
