@@ -200,7 +200,8 @@ def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failur
 
     outlook.start(job.name)
     start = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tools.run_notebook"])  # papermill takes 2 s to import
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
             failure = process.submit(run_in_own_process, job, live=live).result()
