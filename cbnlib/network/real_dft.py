@@ -52,6 +52,7 @@ class RealDFT:
         omega: The frequency of each pair, then of each self-conjugate one, shape
             `[pairs + selfs, axes]`, entries modulo the grid.
         rows: Rows that a buffer of coordinates needs: $N$, or a few more, which stay zero.
+        count: Number of coordinates, $N$.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class RealDFT:
             self._omega, self.pairs = plane_frequencies(n1, n2)
             folded = min(n1, n2) >= FOLDED_FROM
             self._way = FoldedPlane(n1, n2, kind) if folded else Plane(n1, n2, kind)
-        self.rows = self._way.rows
+        self.rows, self.count = self._way.rows, self.pixels
 
     @property
     def omega(self) -> Tensor:
@@ -120,6 +121,46 @@ class RealDFT:
             A function without arguments.
         """
         return self._way.invert(x_hat, out, scratch)
+
+
+class PartialDFT:
+    r"""Some of the coordinates of a `RealDFT`, by one small matrix: for signals of few modes.
+
+    Attributes:
+        coordinates: Which coordinates of the full transform, in its order, shape `[count]`.
+        pixels, order: As in the full transform, so that signals can go from one to the other.
+        pairs: Number of pairs among them.
+        omega: As in the full transform, of those that are left.
+        rows, count: Their number.
+    """
+
+    def __init__(self, full: RealDFT, modes: Tensor, dtype: torch.dtype) -> None:
+        """Set up the matrix.
+
+        Args:
+            full: The transform of the grid.
+            modes: Rows of its `omega`, ascending.
+            dtype: Of the signals.
+        """
+        exact = real_dft(full.grid, torch.float64, torch.device("cpu"))
+        pairs, selfs = modes[modes < full.pairs], modes[modes >= full.pairs]
+        both = torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()
+        self.coordinates = torch.cat([both, selfs + full.pairs])
+        self.pixels, self.order, self.pairs = full.pixels, full.order, len(pairs)
+        self.omega, self.rows = full.omega[modes], len(self.coordinates)
+        self.count = self.rows
+        places = torch.eye(full.pixels, dtype=torch.float64)
+        matrix = places.new_zeros(exact.rows, full.pixels)
+        exact.transform(places, matrix, torch.zeros_like(matrix))()
+        self._matrix = matrix[self.coordinates].to(dtype)
+
+    def transform(self, x: Tensor, out: Tensor, _scratch: Tensor) -> Call:
+        """As `RealDFT.transform`, for these coordinates."""
+        return lambda: torch.mm(self._matrix, x, out=out)
+
+    def invert(self, x_hat: Tensor, out: Tensor, _scratch: Tensor) -> Call:
+        """As `RealDFT.invert`; the other coordinates are 0."""
+        return lambda: torch.mm(self._matrix.T, x_hat, out=out)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from cbnlib._checks import check_choice, check_count, check_type
 from cbnlib.network.model import CNNConfig, CoarseStage
 from cbnlib.tasks import TASKS, Task
+from cbnlib.training.budget import Budget
 from cbnlib.training.config import TrainConfig
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
@@ -25,7 +26,7 @@ FORMAT = 1
 """Version of `Experiment.facts`; raised when the meaning of a fact changes."""
 
 NEUTRAL: dict[str, dict[str, JSON]] = {
-    "training": {"snapshots": 24},
+    "training": {"snapshots": 24, "budget": None, "layers": None, "release": 1.0},
     "task digits": {"margin": 0},
 }
 """Values that are left out of the facts, by part (`network`, `coarse`, `training`, `task bump`).
@@ -183,9 +184,11 @@ class Experiment:
     """Of the weights: one network per seed and task."""
     label: str = ""
     """For people and folder names; no part of what the experiment is."""
+    start: str = ""
+    """Digest of the experiment whose network this one goes on from; empty: a new network."""
 
     def __post_init__(self) -> None:
-        """Check tasks and seeds, and store both as tuples."""
+        """Check tasks, seeds and start, write the budget in its one form."""
         tasks = tuple(check_type("task", task, TaskSpec) for task in _several("tasks", self.tasks))
         seeds = tuple(check_count("seed", s, minimum=0) for s in _several("seeds", self.seeds))
         if not tasks or not seeds:
@@ -195,6 +198,14 @@ class Experiment:
         check_type("network", self.network, CNNConfig)
         check_type("training", self.training, TrainConfig)
         check_type("label", self.label, str)
+        if self.start and (not re.fullmatch("[0-9a-f]{64}", self.start) or len(self.members) > 1):
+            raise ValueError(
+                f"start must be a digest, and then there is one network; got {self.start!r} for "
+                f"{len(self.members)}"
+            )
+        if self.training.budget is not None:
+            budget = Budget.parse(self.training.budget, self.network.grid)
+            object.__setattr__(self, "training", replace(self.training, budget=str(budget)))
 
     @property
     def members(self) -> list[tuple[TaskSpec, int]]:
@@ -212,7 +223,7 @@ class Experiment:
             "network": _facts("network", self.network),
             "training": _facts("training", self.training),
             "seeds": list(self.seeds),
-        }
+        } | ({"start": self.start} if self.start else {})
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], *, label: str = "") -> "Experiment":
@@ -237,9 +248,10 @@ class Experiment:
             experiment = cls(
                 tasks=tuple(TaskSpec(task["name"], task["options"]) for task in facts["tasks"]),
                 network=CNNConfig(**_tupled(network)),
-                training=TrainConfig(**facts["training"]),
+                training=TrainConfig(**_tupled(facts["training"])),
                 seeds=tuple(facts["seeds"]),
                 label=label,
+                start=facts.get("start", ""),
             )
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"these are no facts of an experiment: {error}") from error

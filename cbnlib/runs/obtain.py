@@ -17,6 +17,7 @@ import torch
 from cbnlib._checks import check_flag, check_positive, check_type
 from cbnlib._extras import extra
 from cbnlib.network.model import CNN, CNNConfig
+from cbnlib.runs import store
 from cbnlib.runs.checkpoint import SECONDS, Checkpointer
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.format import check_room
@@ -26,6 +27,7 @@ from cbnlib.runs.run import EXAMPLES, MEASURED, HeldOut, Run, TaskFacts, failed
 from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.snapshots import SpectraRecorder, is_finite, snapshot_steps
 from cbnlib.tasks import Task
+from cbnlib.training.budget import Budget, start_within
 from cbnlib.training.config import TrainConfig
 from cbnlib.training.ensemble import train_ensemble
 from cbnlib.training.loop import History, TrainingDivergedError
@@ -103,7 +105,9 @@ def obtain(
         if os.path.lexists(path):
             return load_record(path, experiment.digest())[1]
     own = folder_of(experiment, Path(workspace)) if workspace is not None else None
-    return run_experiment(experiment, folder=own, data_folder=data_folder, progress=progress)
+    return run_experiment(
+        experiment, folder=own, data_folder=data_folder, records=records, progress=progress
+    )
 
 
 def folder_of(experiment: Experiment, root: Path) -> Path:
@@ -126,6 +130,7 @@ def run_experiment(
     *,
     folder: Path | None = None,
     data_folder: str | Path | None = None,
+    records: Sequence[Path] = (),
     checkpoint_seconds: float = SECONDS,
     progress: bool = True,
 ) -> list[Run]:
@@ -141,6 +146,8 @@ def run_experiment(
             end the record remains, `folder/record`. A second process waits for the first. None
             keeps nothing on disk.
         data_folder: Where the files of a task that reads files lie.
+        records: Folders in which the record of the experiment's `start` may lie, besides the one
+            that `folder` is in.
         checkpoint_seconds: Time between two checkpoints; 0 saves after every step.
         progress: Whether to draw a progress bar.
 
@@ -152,12 +159,14 @@ def run_experiment(
         RecordError: If the folder has a damaged record, or one of another experiment.
         ValueError: If tasks, network and training do not fit together, or the run is too large for
             a record; that is said before training.
+        FileNotFoundError: If the experiment goes on from another one and that has no record there.
     """
     check_type("experiment", experiment, Experiment)
     check_flag("progress", progress)
     check_positive("checkpoint_seconds", checkpoint_seconds, zero=True)
+    roots = [*map(Path, records), *([] if folder is None else [Path(folder).parent])]
     if folder is None:
-        return _train(experiment, None, data_folder, progress)
+        return _train(experiment, None, data_folder, roots, progress)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -166,7 +175,7 @@ def run_experiment(
         if os.path.lexists(record):
             runs = load_record(record, digest)[1]
         else:
-            runs = _train(experiment, checkpoint, data_folder, progress)
+            runs = _train(experiment, checkpoint, data_folder, roots, progress)
             save_record(record, experiment, runs)
         checkpoint.remove()
     return runs
@@ -188,6 +197,7 @@ def _train(
     experiment: Experiment,
     checkpoint: Checkpointer | None,
     data_folder: str | Path | None,
+    roots: Sequence[Path],
     progress: bool,
 ) -> list[Run]:
     tasks = [spec.load(data_folder=data_folder) for spec in experiment.tasks]
@@ -196,15 +206,54 @@ def _train(
     if checkpoint is not None:
         check_room(experiment, [len(task.x) for task in tasks])
     if len(experiment.members) == 1:
-        return [_train_one(experiment, tasks[0], checkpoint, progress)]
+        model = _first_network(experiment, roots)
+        return [_train_one(experiment, model, tasks[0], checkpoint, progress)]
     return _train_several(experiment, tasks, checkpoint, progress)
 
 
+def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
+    """Where training starts: a new network or another experiment's, ready for the budget."""
+    [(_, seed)], training = experiment.members, experiment.training
+    model = CNN(experiment.network, seed=seed)
+    if experiment.start:
+        parent = record_of(experiment.start, roots)
+        [run] = load_record(parent, experiment.start)[1]
+        if run.failure or run.network != experiment.network:
+            what = run.failure or f"a network of {run.network}"
+            raise ValueError(f"cannot go on from {parent}: it has {what}")
+        model.load_state_dict(run.model.state_dict())
+    if training.budget is not None and training.layers is not None:
+        budget = Budget.parse(training.budget, experiment.network.grid)
+        start_within(model, budget, training.layers, grow=seed if experiment.start else None)
+    return model
+
+
+def record_of(digest: str, roots: Sequence[Path]) -> Path:
+    """The record of an experiment, by its digest.
+
+    Args:
+        digest: The experiment's.
+        roots: Folders that hold records, or the folders of experiments with records in them.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    for root in roots:
+        for folder in sorted(root.glob(f"*-{digest[:12]}")):
+            for path in (folder / RECORD, folder):
+                if (path / store.SUMS).exists():
+                    return path
+    raise FileNotFoundError(f"no record of {digest} in {[str(root) for root in roots]}")
+
+
 def _train_one(
-    experiment: Experiment, task: Task, checkpoint: Checkpointer | None, progress: bool
+    experiment: Experiment,
+    model: CNN,
+    task: Task,
+    checkpoint: Checkpointer | None,
+    progress: bool,
 ) -> Run:
     training, start = experiment.training, time.monotonic()
-    model = CNN(experiment.network, seed=experiment.seeds[0])
     recorder = SpectraRecorder(model, snapshot_steps(training.steps, training.snapshots), task.x)
     if checkpoint is not None:
         checkpoint.snapshots = recorder

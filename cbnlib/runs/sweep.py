@@ -149,6 +149,7 @@ def sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     data_folder: str | Path | None = None,
+    records: Sequence[Path] = (),
     retries: int = 2,
     progress: bool = True,
 ) -> SweepResult:
@@ -174,6 +175,8 @@ def sweep(
         scheduler: Address of a Dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers have
             this package installed; None for local processes.
         data_folder: As in `run_experiment`; on a cluster, shared like `folder`.
+        records: Where the records of experiments that others go on from may lie, besides `folder`;
+            on a cluster, shared like it.
         retries: How often local runs that were lost with their processes are taken up again.
         progress: Whether to draw one bar for the whole sweep (runs done, time left) and, in the
             end, write the names and errors of those that failed.
@@ -200,7 +203,11 @@ def sweep(
         jobs.setdefault(experiment.digest(), experiment)
     outcomes = {digest: _earlier(job, root) for digest, job in jobs.items()}
     todo = [job for digest, job in jobs.items() if outcomes[digest] is None]
-    call = _Work(root, Path(data_folder).resolve() if data_folder is not None else None)
+    call = _Work(
+        root,
+        Path(data_folder).resolve() if data_folder is not None else None,
+        tuple(Path(folder).resolve() for folder in records),
+    )
     with (
         tqdm(
             total=len(jobs),
@@ -231,13 +238,18 @@ class _Work:
 
     root: Path
     data_folder: Path | None
+    records: tuple[Path, ...] = ()
 
     def __call__(self, experiment: Experiment) -> Outcome:
         folder, threads = folder_of(experiment, self.root), torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             runs = run_experiment(
-                experiment, folder=folder, data_folder=self.data_folder, progress=False
+                experiment,
+                folder=folder,
+                data_folder=self.data_folder,
+                records=self.records,
+                progress=False,
             )
         except Exception as error:
             return _failure(experiment, error)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from cbnlib._checks import check_choice, check_count, check_positive
+from cbnlib._checks import check_choice, check_count, check_positive, check_type
 
 Loss = Literal["square", "cross_entropy"]
 Optimizer = Literal["adam", "sgd"]
@@ -42,6 +42,14 @@ class TrainConfig:
     snapshots: int = 24
     """How many spectra over training are kept, the first and the last among them; an ensemble keeps
     these two. They are most of a record's bytes."""
+    budget: str | None = None
+    """The modes that some layers may carry meanwhile, as `Budget` writes them: `DC×3, ±(1,0)×2`.
+    None: all."""
+    layers: tuple[int, int] | None = None
+    """The first and last layer that the budget holds, counted from 1."""
+    release: float = 1.0
+    """After which share of the steps the network is free again: small random blocks are added at
+    all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end."""
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""
@@ -59,6 +67,32 @@ class TrainConfig:
             object.__setattr__(self, name, value)
         if self.momentum >= 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum!r}")
+        self._check_budget()
         check_choice("optimizer", self.optimizer, get_args(Optimizer))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("loss", self.loss, get_args(Loss))
+
+    def _check_budget(self) -> None:
+        release = check_positive("release", self.release)
+        object.__setattr__(self, "release", release)
+        if release > 1:
+            raise ValueError(f"release must be a share of the steps in (0, 1], got {release!r}")
+        if self.budget is not None:
+            check_type("budget", self.budget, str)
+        if (self.budget is None) != (self.layers is None) or (self.budget is None and release < 1):
+            raise ValueError(
+                "budget and layers go together, and release needs both, got "
+                f"budget {self.budget!r}, layers {self.layers!r}, release {release!r}"
+            )
+        if self.layers is not None:
+            if len(self.layers) != 2:
+                raise ValueError(f"layers must be a first and a last one, got {self.layers!r}")
+            first = check_count("first layer of the budget", self.layers[0])
+            last = check_count("last layer of the budget", self.layers[1], minimum=first)
+            object.__setattr__(self, "layers", (first, last))
+
+    @property
+    def stretches(self) -> tuple[int, ...]:
+        """Steps with one learning-rate course each: one stretch, or two if a budget is released."""
+        held = round(self.release * self.steps)
+        return (held, self.steps - held) if 0 < held < self.steps else (self.steps,)

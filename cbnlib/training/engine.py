@@ -15,15 +15,23 @@ It computes what the class `CNN` defines, and nothing else; `obstacle` says why 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from cbnlib._checks import PRECISIONS
+from cbnlib.network.frequencies import frequencies
 from cbnlib.network.layers import CircularConv, GlobalPool
 from cbnlib.network.model import CNN
-from cbnlib.network.real_dft import RealDFT, real_dft
+from cbnlib.network.real_dft import (
+    PartialDFT,
+    RealDFT,
+    blocks_to_coordinates,
+    coordinates_to_blocks,
+    real_dft,
+)
 from cbnlib.network.resampling import Resample
 
 HALF = 0.5**0.5
@@ -83,11 +91,73 @@ def _obstacles_of_parameters(model: CNN) -> Iterator[str]:
         seen.add(id(parameter))
 
 
+class FewModes:
+    """A convolution of which only the blocks at some modes are trained; the others count as 0.
+
+    It stands in for its layer in the engine: with so few blocks, a step needs no other products and
+    no full transform.
+
+    Attributes:
+        conv: The layer.
+        dft: The transform to these modes. The constant one, where biases act, is among them.
+        weight: The blocks' real coordinates, shape `[dft.count, c_out, c_in]`: a parameter.
+    """
+
+    parametrization = "spectral"
+
+    def __init__(self, conv: CircularConv, modes: Tensor) -> None:
+        """Start with the layer's blocks.
+
+        Args:
+            conv: The layer; its filters are as large as its grid.
+            modes: Which modes, rows of `RealDFT.omega`, ascending.
+        """
+        kind = conv.weight
+        self.conv, self.bias, self.grid = conv, conv.bias, conv.grid
+        self.c_in, self.c_out = conv.c_in, conv.c_out
+        self.dft = PartialDFT(real_dft(conv.grid, kind.dtype, kind.device), modes, kind.dtype)
+        coordinates = blocks_to_coordinates(
+            conv.blocks().detach().flatten(2).movedim(-1, 0), conv.grid
+        )
+        self.weight = nn.Parameter(coordinates[self.dft.coordinates].to(kind).contiguous())
+
+    def blocks(self) -> tuple[Tensor, Tensor]:
+        """Blocks at the pairs, complex, and at the self-conjugate frequencies, real."""
+        pairs = self.dft.pairs
+        halves = self.weight.detach()[: 2 * pairs].unflatten(0, (pairs, 2)) * HALF
+        return torch.complex(halves[:, 0], halves[:, 1]), self.weight.detach()[2 * pairs :]
+
+    @torch.no_grad()
+    def set_blocks(self, at_pairs: Tensor, at_selfs: Tensor) -> None:
+        """Set what `blocks` returns."""
+        pairs = self.dft.pairs
+        halves = torch.stack([at_pairs.real, at_pairs.imag], dim=1) / HALF
+        self.weight[: 2 * pairs] = halves.flatten(0, 1)
+        self.weight[2 * pairs :] = at_selfs
+
+    @torch.no_grad()
+    def write(self) -> None:
+        """Write the blocks into the layer, and zero at all other modes."""
+        conv = self.conv
+        coordinates = self.weight.new_zeros(conv.weight[0, 0].numel(), conv.c_out, conv.c_in)
+        if conv.parametrization == "spectral":
+            coordinates = conv.weight.zero_()
+        coordinates[self.dft.coordinates] = self.weight
+        if conv.parametrization != "spectral":
+            stored = coordinates_to_blocks(coordinates, conv.grid).movedim(0, -1)
+            conv.set_blocks(stored.unflatten(-1, frequencies(conv.grid).half_grid))
+
+
 class Engine:
     """Loss and gradients of one network over batches of a fixed size."""
 
     def __init__(
-        self, model: CNN, fit_function: Callable[[Tensor, Tensor], Tensor], batch_size: int
+        self,
+        model: CNN,
+        fit_function: Callable[[Tensor, Tensor], Tensor],
+        batch_size: int,
+        *,
+        few_modes: Mapping[int, FewModes] | None = None,
     ) -> None:
         """Allocate the memory of a step.
 
@@ -95,6 +165,7 @@ class Engine:
             model: The network; its parameters are read and their `grad` is written in each step.
             fit_function: The data term, a function of outputs and targets.
             batch_size: Samples per step.
+            few_modes: What stands in for layers, counted from 1.
 
         Raises:
             TypeError: If the network is not a plain `CNN`, see `obstacle`.
@@ -103,12 +174,15 @@ class Engine:
             raise TypeError(f"the engine computes plain CNNs only: {reason}")
         self.model, self.fit_function = model, fit_function
         self.relu = model.config.nonlinearity == "relu"
-        self.parameters = list(model.parameters())
+        stand_ins = few_modes or {}
+        instead = {id(f.conv.weight): f.weight for f in stand_ins.values()}
+        self.parameters = [instead.get(id(p), p) for p in model.parameters()]
         self._gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         self._attach()
         memory = _Memory(model, batch_size)
         self.layers: list[_Layer] = []
-        for conv, resample in zip(model.convs, model.resamples, strict=True):
+        for i, resample in enumerate(model.resamples, start=1):
+            conv = stand_ins.get(i, model.convs[i - 1])
             before = self.layers[-1] if self.layers and isinstance(resample, nn.Identity) else None
             self.layers.append(_Layer(conv, batch_size, memory, before))
         self._crossings: list[tuple[Tensor, Tensor]] = []
@@ -182,6 +256,15 @@ class Engine:
         return fit.detach(), output.detach(), leaf.grad
 
 
+_Conv: TypeAlias = CircularConv | FewModes
+
+
+def _transform_of(conv: _Conv) -> RealDFT | PartialDFT:
+    if isinstance(conv, FewModes):
+        return conv.dft
+    return real_dft(conv.grid, conv.weight.dtype, conv.weight.device)
+
+
 class _Memory:
     """Buffers that no layer needs beyond its own turn."""
 
@@ -218,9 +301,9 @@ class _Layer:
     """
 
     def __init__(
-        self, conv: CircularConv, batch_size: int, memory: _Memory, before: "_Layer | None"
+        self, conv: _Conv, batch_size: int, memory: _Memory, before: "_Layer | None"
     ) -> None:
-        dft = real_dft(conv.grid, conv.weight.dtype, conv.weight.device)
+        dft = _transform_of(conv)
         n, pairs = dft.pixels, dft.pairs
         new, inside, outside = conv.weight.detach().new_zeros, conv.c_in, conv.c_out
         self.conv, self.continues = conv, before is not None
@@ -244,7 +327,8 @@ class _Layer:
             coordinates[: 2 * pairs].view(pairs, 2 * coordinates.shape[1], batch_size)
             for coordinates in (x_hat, y_hat, x_grad)
         ]
-        self.at_selfs = [coordinates[2 * pairs : n] for coordinates in (x_hat, y_hat, x_grad)]
+        selfs = slice(2 * pairs, dft.count)
+        self.at_selfs = [coordinates[selfs] for coordinates in (x_hat, y_hat, x_grad)]
         self.constant = y_hat[2 * pairs]
 
     def write(self, x: Tensor, place: Tensor) -> None:
@@ -297,20 +381,21 @@ class _Filter:
         selfs_gradient: Where the gradient of `selfs` goes.
     """
 
-    def __init__(self, conv: CircularConv, dft: RealDFT, memory: _Memory) -> None:
+    def __init__(self, conv: _Conv, dft: RealDFT | PartialDFT, memory: _Memory) -> None:
         weight, gradient = conv.weight.detach(), conv.weight.grad
         assert gradient is not None
         self.prepare: Callable[[], object] = _nothing
         self.finish: Callable[[], object] = _nothing
-        if conv.parametrization == "pixel":
+        if isinstance(conv, CircularConv) and conv.parametrization == "pixel":
+            assert isinstance(dft, RealDFT)
             pixels = _FilterInPixels(conv, dft, memory)
             self.prepare, self.finish = pixels.prepare, pixels.finish
             weight, gradient = pixels.w_hat, pixels.w_grad
         pairs, (outside, inside) = dft.pairs, weight.shape[1:]
         blocks = _part(memory.rotations, pairs, 2, outside, 2, inside)
         self.rotations = blocks.view(pairs, 2 * outside, 2 * inside)
-        self.selfs = weight[2 * pairs : dft.pixels]
-        self.selfs_gradient = gradient[2 * pairs : dft.pixels]
+        self.selfs = weight[2 * pairs : dft.count]
+        self.selfs_gradient = gradient[2 * pairs : dft.count]
         self.corners = [blocks[:, i, :, j] for i in (0, 1) for j in (0, 1)]
         self.parts = weight[: 2 * pairs].view(pairs, 2, outside, inside).unbind(1)
         self.gradients = gradient[: 2 * pairs].view(pairs, 2, outside, inside).unbind(1)

@@ -86,6 +86,9 @@ class _Together:
     def norms(self) -> Tensor:
         return reduce(torch.add, (p.square().flatten(1).sum(1) for p in self.parameters))
 
+    def after_step(self, _step: int) -> bool:
+        return False
+
     @torch.no_grad()
     def put_back(self, models: Sequence[CNN], failed: Tensor) -> None:
         for i, model in enumerate(models):
@@ -96,6 +99,8 @@ class _Together:
 def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> None:
     if check_type("config", config, TrainConfig).loss != "square":
         raise ValueError(f"an ensemble needs loss 'square', got {config.loss!r}")
+    if config.budget is not None:
+        raise ValueError(f"an ensemble trains without a budget, got {config.budget!r}; see `train`")
     check_finite("x", x)
     check_finite("y", y)
     for i, model in enumerate(models):

@@ -89,6 +89,13 @@ class Objective(Protocol):
     def norms(self) -> Tensor:
         r"""$\lVert\theta\rVert^2$, a scalar tensor or one entry per member."""
 
+    def after_step(self, step: int) -> bool:
+        """Do what is due when so many steps are taken, such as to keep to a budget.
+
+        Returns:
+            Whether `parameters` are other tensors from here on.
+        """
+
 
 class Checkpoint(Protocol):
     """Where a loop is saved to and resumed from; `cbnlib.runs.checkpoint` has one on disk."""
@@ -132,13 +139,22 @@ class TrainingLoop:
             config: Ridge, optimiser, schedule, steps and seed.
         """
         self.objective, self.config = objective, config
-        self.optimizer = make_optimizer(objective.parameters, config)
-        self.schedule = make_schedule(self.optimizer, config)
+        self._start_stretch(0)
         self.batches = Batches(samples, config.batch_size, config.seed)
         self.history, self.watch, self.step = History(), _CollapseWatch(), 0
         norms = objective.norms()
         self.sum_fit, self.largest_norms = torch.zeros_like(norms), largest_norm(norms)
         self.every = max(1, config.steps // config.records)
+
+    def _start_stretch(self, number: int) -> None:
+        """Start optimiser and learning rate anew."""
+        self.optimizer = make_optimizer(self.objective.parameters, self.config)
+        steps = self.config.stretches[number]
+        self.schedule = make_schedule(self.optimizer, self.config, steps)
+
+    def _after_step(self, step: int) -> None:
+        if self.objective.after_step(step):
+            self._start_stretch(-1)
 
     @property
     def finished(self) -> bool:
@@ -197,6 +213,7 @@ class TrainingLoop:
         self.schedule.step()
         self.step += 1
         self.sum_fit += term
+        self._after_step(self.step)
         if self.step % self.every and not self.finished:
             return False
         self._record(output)
@@ -253,6 +270,7 @@ class TrainingLoop:
             raise ValueError(f"the state is of {len(tensors['order'])} samples, not of this data")
         if tensors["sum_fit"].shape != self.sum_fit.shape:
             raise ValueError("the state is of another number of networks")
+        self._after_step(facts["step"])  # the parameters may be others by then
         for i, parameter in enumerate(self.objective.parameters):
             saved = tensors.get(f"parameter.{i}", torch.empty(0))
             if saved.shape != parameter.shape or saved.dtype != parameter.dtype:

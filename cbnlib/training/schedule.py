@@ -24,23 +24,24 @@ def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.o
 
 
 def make_schedule(
-    optimizer: torch.optim.Optimizer, config: TrainConfig
+    optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The course of the learning rate of a config."""
+    """The course of the learning rate of a config over a stretch of steps."""
     if config.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, config.steps))
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
 def learning_rates(config: TrainConfig) -> list[float]:
     """The learning rate of every step of a config."""
-    optimizer = make_optimizer([torch.zeros(1)], config)
-    schedule = make_schedule(optimizer, config)
     rates = []
-    for _ in range(config.steps):
-        rates.append(float(optimizer.param_groups[0]["lr"]))
-        optimizer.step()  # without a gradient it does nothing, but the schedule wants it
-        schedule.step()
+    for steps in config.stretches:
+        optimizer = make_optimizer([torch.zeros(1)], config)
+        schedule = make_schedule(optimizer, config, steps)
+        for _ in range(steps):
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+            optimizer.step()  # without a gradient it does nothing, but the schedule wants it
+            schedule.step()
     return rates
 
 

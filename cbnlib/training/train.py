@@ -3,6 +3,7 @@ r"""Training with the ridge.
 Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2$.
 """
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import TypeVar, get_args
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from cbnlib._checks import check_choice, check_count, check_finite, check_precision, check_type
 from cbnlib.network.model import CNN
+from cbnlib.training.budget import EVERY, Budget, Confinement
 from cbnlib.training.config import Loss, TrainConfig
 from cbnlib.training.engine import Engine, obstacle
 from cbnlib.training.loop import Checkpoint, History, TrainingLoop
@@ -29,12 +31,46 @@ class _DataTerm:
             self.way = Engine(model, fit, size)
         self.parameters, self.x, self.y = list(model.parameters()), x.detach(), y.detach()
 
+    def after_step(self, _step: int) -> bool:
+        return False
+
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         return self.way.gradients(self.x[batch], self.y[batch])
 
     @torch.no_grad()
     def norms(self) -> Tensor:
         return reduce(torch.add, (p.square().sum() for p in self.parameters))
+
+
+class _DataTermInBudget(_DataTerm):
+    """The same, with layers that are held to a budget until they are released."""
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
+        assert config.budget is not None
+        assert config.layers is not None
+        if not isinstance(model, CNN):
+            raise TypeError(f"a budget needs a plain CNN: {obstacle(model)}")
+        super().__init__(model, x, y, config)
+        budget = Budget.parse(config.budget, model.config.grid)
+        self.free, self.config = (self.way, self.parameters), config
+        self.held: Confinement | None = Confinement(model, budget, config.layers)
+        fit, size = fit_function(config.loss), min(len(x), config.batch_size)
+        self.way = Engine(model, fit, size, few_modes=self.held.few)
+        self.parameters = self.way.parameters
+        held, *free = config.stretches
+        self.last, self.released_at = held, held if free else math.inf
+
+    def after_step(self, step: int) -> bool:
+        if self.held is None:
+            return False
+        if step % EVERY == 0 or step == self.last:
+            self.held.project()
+        self.held.write()
+        if step < self.released_at:
+            return False
+        self.held.release(self.config.seed)
+        self.held, (self.way, self.parameters) = None, self.free
+        return True
 
 
 class _Autograd:
@@ -98,7 +134,8 @@ def train(
     check_data(model, x, y, check_type("config", config, TrainConfig).loss)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("the network has no parameter that requires a gradient")
-    loop = TrainingLoop(_DataTerm(model, x, y, config), len(x), config)
+    kind = _DataTerm if config.budget is None else _DataTermInBudget
+    loop = TrainingLoop(kind(model, x, y, config), len(x), config)
     watched = None if observe is None else lambda step: observe(step, model)
     return loop.run("train", checkpoint=checkpoint, observe=watched, progress=progress)
 

@@ -1,0 +1,268 @@
+r"""Which budget does a task need? A search over budgets, each trained from a network near it.
+
+$F_B$ falls as the budget $B$ grows, so the least loss is attained by some smallest budget, the one
+that the task needs. Nobody can compute $F_B$; the search gives the lowest loss that was found, an
+upper bound. Every network that it trains is an experiment with a record: a search that was killed
+is called again and goes on, and what lies in the records is not trained again.
+"""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cbnlib._checks import check_count, check_flag, check_type
+from cbnlib._extras import extra
+from cbnlib.network.frequencies import Vector, frequencies
+from cbnlib.network.model import CNN
+from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.obtain import obtain, record_of
+from cbnlib.runs.record import load_record
+from cbnlib.runs.run import Run
+from cbnlib.runs.sweep import sweep
+from cbnlib.training.budget import Budget, mode_of, start_within
+
+with extra("runs"):
+    from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A budget that was tried.
+
+    Attributes:
+        experiment: What was trained, and from whose network.
+        move: How its budget came from that network's: `start`, `stay`, `drop`, `add` or `swap`.
+        budget: What the network was held to; of the start, if it was free, what it ended with.
+        uses: What the held layers keep in the end, after the release.
+        loss: The regularised loss in the end; infinite if training failed.
+        fit: Its data term.
+        norm: Its squared parameter norm.
+        failure: Why training failed, empty if it did not.
+    """
+
+    experiment: Experiment
+    move: str
+    budget: Budget
+    uses: Budget
+    loss: float
+    fit: float
+    norm: float
+    failure: str = ""
+
+    @property
+    def stays(self) -> bool:
+        """Whether the free network still keeps within its budget."""
+        return all(k <= self.budget.directions.get(w, 0) for w, k in self.uses.directions.items())
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """All budgets that a search tried, in the order of their rounds.
+
+    Attributes:
+        tried: The first is the start.
+        rounds: How many rounds of moves there were.
+        complete: Whether no move was left that helps; False if the rounds were used up.
+    """
+
+    tried: tuple[Tried, ...]
+    rounds: int
+    complete: bool
+
+    @property
+    def best(self) -> Tried:
+        """The lowest loss found; of equal ones the first."""
+        return min(self.tried, key=lambda t: t.loss)
+
+
+@dataclass(frozen=True)
+class Search:
+    r"""What defines a search.
+
+    A move drops a direction, adds one, puts one at another frequency of about the same degree, or
+    keeps what the network uses. Each new budget is trained once: from its parent's network within
+    the budget, then released. The best networks found so far are the parents of the next round.
+    The search ends when a round brings no lower loss.
+
+    Raises:
+        ValueError: On construction, if the start has several networks, or a value is out of range.
+        TypeError: If the start is no experiment.
+    """
+
+    start: Experiment
+    """One network, free or within a budget; trained first, or taken from its record."""
+    layers: tuple[int, int]
+    """The first and the last layer that budgets hold, counted from 1."""
+    steps: int
+    """Of each candidate, beyond those of its parents."""
+    release: float = 0.7
+    """Share of them within the budget; 1 never releases."""
+    beam: int = 2
+    """How many parents a round has."""
+    rounds: int = 10
+    """At most so many."""
+    degree: int | None = None
+    """The highest degree of a frequency that is added; None for all of the grid."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_type("start", self.start, Experiment)
+        if len(self.start.members) != 1:
+            raise ValueError(f"a search starts from one network, got {len(self.start.members)}")
+        for name in ("steps", "beam", "rounds"):
+            check_count(name, getattr(self, name))
+        if self.degree is not None:
+            check_count("degree", self.degree, minimum=0)
+        candidate = self.candidate(Budget(self.start.network.grid, {}), self.start)
+        start_within(CNN(candidate.network, seed=0), *_held(candidate), grow=None)
+
+    def candidate(self, budget: Budget, parent: Experiment) -> Experiment:
+        """The experiment of a budget, from the network of another one."""
+        training = replace(
+            self.start.training,
+            steps=self.steps,
+            budget=str(budget),
+            layers=self.layers,
+            release=self.release,
+            snapshots=2,
+        )
+        label = f"{self.start.label or self.start.tasks[0].name} {budget}"
+        return replace(self.start, training=training, start=parent.digest(), label=label)
+
+    def moves(self, uses: Budget) -> Iterator[tuple[Budget, str]]:
+        """The budgets next to one, with what leads there."""
+        freqs, grid = frequencies(uses.grid), uses.grid
+        at_modes = [mode_of(w, grid) for w in freqs.omega[freqs.modes].tolist()]
+        modes = [w for w in at_modes if self.degree is None or _degree(w) <= self.degree]
+        room = [w for w in modes if uses.directions.get(w, 0) < self.start.network.width]
+        yield uses, "stay"
+        for omega in uses.directions:
+            yield uses.changed(omega, -1), "drop"
+        for omega in room:
+            yield uses.changed(omega, 1), "add"
+        for old in uses.directions:
+            for new in room:
+                if new != old and abs(_degree(new) - _degree(old)) <= 1:
+                    yield uses.changed(old, -1).changed(new, 1), "swap"
+
+    def outcome(self, experiment: Experiment, move: str, run: Run) -> Tried:
+        """What became of an experiment."""
+        grid, text = experiment.network.grid, experiment.training.budget
+        held = run.weight_spectra[self.layers[0] - 1 : self.layers[1]]
+        uses = Budget(grid, {}) if run.failure else Budget.of(held)
+        return Tried(
+            experiment=experiment,
+            move=move,
+            budget=uses if text is None else Budget.parse(text, grid),
+            uses=uses,
+            loss=math.inf if run.failure else run.loss,
+            fit=run.fit,
+            norm=run.norm,
+            failure=run.failure,
+        )
+
+
+def search(
+    plan: Search,
+    folder: str | Path,
+    *,
+    records: Sequence[Path] = (),
+    workers: int | None = None,
+    scheduler: str | None = None,
+    data_folder: str | Path | None = None,
+    progress: bool = True,
+) -> SearchResult:
+    """Look for the budget with the lowest loss, by moves from a trained network.
+
+    Args:
+        plan: From where, and how.
+        folder: Where the records go, as in `sweep`.
+        records: Folders to look for records in first.
+        workers: As in `sweep`.
+        scheduler: As in `sweep`.
+        data_folder: As in `sweep`.
+        progress: Whether to write a line per round with the best loss so far, and draw bars.
+
+    Returns:
+        All that was tried.
+
+    Raises:
+        ValueError: If training the start fails, or a candidate has no record in the end because,
+            say, its process was killed.
+    """
+    check_flag("progress", progress)
+    root = Path(folder).resolve()
+    [run] = obtain(
+        plan.start, records=records, workspace=root, data_folder=data_folder, progress=progress
+    )
+    if run.failure:
+        raise ValueError(f"the start of the search failed: {run.failure}")
+    tried = [plan.outcome(plan.start, "start", run)]
+    seen = {str(tried[0].budget)} if plan.start.training.budget is not None else set[str]()
+    for number in range(1, plan.rounds + 1):
+        best = min(t.loss for t in tried)
+        new = list(_next(plan, tried, seen))
+        missing = [e for e, _ in new if not _is_there(e, records)]
+        done = sweep(
+            missing,
+            root,
+            workers=workers,
+            scheduler=scheduler,
+            data_folder=data_folder,
+            records=records,
+            progress=progress and bool(missing),
+        )
+        errors = {failed.digest: failed.error for failed in done.failed}
+        for experiment, move in new:
+            digest = experiment.digest()
+            try:
+                [run] = load_record(record_of(digest, [*records, root]), digest)[1]
+            except FileNotFoundError as error:
+                raise ValueError(f"{experiment.label}: {errors.get(digest, error)}") from error
+            tried.append(plan.outcome(experiment, move, run))
+        if progress:
+            told = min(tried, key=lambda t: t.loss)
+            line = f"round {number}: {len(new)} budgets, best loss {told.loss:.6g} ({told.uses})"
+            tqdm.write(line, file=sys.stderr)
+        if min(t.loss for t in tried) >= best:
+            return SearchResult(tuple(tried), number, complete=True)
+    return SearchResult(tuple(tried), plan.rounds, complete=False)
+
+
+def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
+    """The experiments of a round with their moves; marks their budgets as seen."""
+    for parent in _parents(tried, plan.beam):
+        for budget, move in plan.moves(parent.uses):
+            if str(budget) not in seen:
+                seen.add(str(budget))
+                yield plan.candidate(budget, parent.experiment), move
+
+
+def _held(experiment: Experiment) -> tuple[Budget, tuple[int, int]]:
+    training = experiment.training
+    assert training.budget is not None
+    assert training.layers is not None
+    return Budget.parse(training.budget, experiment.network.grid), training.layers
+
+
+def _is_there(experiment: Experiment, records: Sequence[Path]) -> bool:
+    try:
+        record_of(experiment.digest(), [Path(root) for root in records])
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _parents(tried: Sequence[Tried], beam: int) -> list[Tried]:
+    """The best networks, one for each set of modes in use."""
+    found: dict[Budget, Tried] = {}
+    for one in sorted(tried, key=lambda t: t.loss):
+        if not one.failure:
+            found.setdefault(one.uses, one)
+    return list(found.values())[:beam]
+
+
+def _degree(omega: Vector) -> int:
+    return sum(map(abs, omega))
