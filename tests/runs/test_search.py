@@ -1,0 +1,180 @@
+"""The search over budgets: its moves, that nothing is trained twice, and that a kill loses nothing.
+
+As a script, `test_search.py FOLDER`, it searches, for the tests to kill.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cbnlib import CNNConfig, TrainConfig
+from cbnlib.runs.experiment import Experiment, single
+from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
+from cbnlib.runs.record import load_record
+from cbnlib.runs.search import Search, SearchResult, search
+from cbnlib.training.budget import Budget
+
+START = single(
+    "bump",
+    {"n": 8, "samples": 32},
+    CNNConfig(grid=8, width=4, depth=4),
+    TrainConfig(ridge=1e-2, learning_rate=1e-2, steps=60, snapshots=2),
+)
+PLAN = Search(START, (2, 3), steps=20, rounds=2, beam=1, degree=2)
+
+
+def told(result: SearchResult) -> list[tuple[str, str, str, float]]:
+    return [(t.move, str(t.budget), str(t.uses), t.loss) for t in result.tried]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchResult]:
+    folder = tmp_path_factory.mktemp("search")
+    return folder, search(PLAN, folder, workers=1, progress=False)
+
+
+def test_each_budget_is_tried_once_from_the_network_of_its_parent(found):
+    folder, result = found
+    budgets = [str(t.budget) for t in result.tried[1:]]
+    assert len(set(budgets)) == len(budgets) > 5
+    assert {t.move for t in result.tried} >= {"start", "stay", "drop", "add", "swap"}
+    assert len(list(folder.iterdir())) == len(result.tried)
+    known = {t.experiment.digest() for t in result.tried}
+    assert {t.experiment.start for t in result.tried[1:]} <= known
+    assert result.best.loss == min(t.loss for t in result.tried)
+
+
+def test_the_moves_of_a_round_are_the_neighbours_of_its_parent(found):
+    _, result = found
+    uses = result.tried[0].uses
+    expected = {uses}
+    modes = [(0,), (1,), (2,)]  # up to degree 2
+    for new in modes:
+        expected |= {uses.changed(new, 1)} if uses.directions.get(new, 0) < 4 else set()
+    for old in uses.directions:
+        less = uses.changed(old, -1)
+        near = [w for w in modes if w != old and abs(w[0] - old[0]) <= 1]
+        expected |= {less, *(less.changed(w, 1) for w in near if uses.directions.get(w, 0) < 4)}
+    first = [t for t in result.tried[1:] if t.experiment.start == START.digest()]
+    assert {t.budget for t in first} == expected
+
+
+def test_outcomes_are_those_of_the_records(found):
+    folder, result = found
+    for t in result.tried:
+        _, [run] = load_record(folder_of(t.experiment, folder) / RECORD, t.experiment.digest())
+        assert (t.loss, t.fit, t.norm) == (run.loss, run.fit, run.norm)
+        assert t.uses == Budget.of(run.weight_spectra[1:3])
+
+
+def test_what_is_there_is_not_trained_again(found, monkeypatch):
+    folder, result = found
+
+    def train(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("cbnlib.runs.obtain._train", train)
+    assert told(search(PLAN, folder, workers=1, progress=False)) == told(result)
+
+
+def test_records_elsewhere_are_found(found, tmp_path):
+    folder, result = found
+    for experiment in folder.iterdir():
+        shutil.copytree(experiment / RECORD, tmp_path / "records" / experiment.name)
+    records = [tmp_path / "records"]
+    again = search(PLAN, tmp_path / "new", records=records, workers=1, progress=False)
+    assert told(again) == told(result)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_killed_search_goes_on(found, tmp_path):
+    """Killed three times while it works; the tables are those of the search that was not."""
+    _, result = found
+    command = [sys.executable, __file__, str(tmp_path)]
+    for k in range(3):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 120
+        while len(list(tmp_path.glob("*/record"))) < 4 * (k + 1) and time.monotonic() < end:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/record/*")}
+    assert finished
+    table = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert table == json.loads(json.dumps(told(result)))
+    assert (
+        finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/record/*")}.items()
+    )
+
+
+def test_a_network_goes_on_from_another_one(tmp_path):
+    run_experiment(START, folder=folder_of(START, tmp_path), progress=False)
+    longer = replace(START, start=START.digest(), training=replace(START.training, steps=0))
+    assert Experiment.from_facts(longer.facts()).digest() == longer.digest() != START.digest()
+    for records, folder in (([tmp_path], None), ([], folder_of(longer, tmp_path))):
+        [run] = run_experiment(longer, folder=folder, records=records, progress=False)
+        _, [parent] = load_record(folder_of(START, tmp_path) / RECORD)
+        assert run.fit == pytest.approx(parent.fit, rel=1e-2)
+    with pytest.raises(FileNotFoundError, match="no record of"):
+        run_experiment(longer, progress=False)
+    other = replace(longer, network=replace(START.network, width=5))
+    with pytest.raises(ValueError, match="cannot go on from"):
+        run_experiment(other, records=[tmp_path], progress=False)
+
+
+def test_one_budget_is_one_experiment():
+    """However it is written; and experiments without one are what they were."""
+    held = {"layers": (2, 3), "release": 0.5}
+    digests = set()
+    for text in ("±1×2, DC×1", "DC, -1x2"):
+        training = replace(START.training, budget=text, **held)
+        digests.add(replace(START, training=training).digest())
+    assert len(digests) == 1
+    assert not {"budget", "layers", "release"} & START.facts()["training"].keys()
+    assert "start" not in START.facts()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"layers": (2, 9)}, "must lie in 1..4"),
+        ({"steps": 0}, "steps must be an integer >= 1"),
+        ({"beam": 0}, "beam must be an integer >= 1"),
+        ({"rounds": 1.5}, "rounds must be an integer >= 1"),
+        ({"degree": -1}, "degree must be an integer >= 0"),
+        ({"release": 2.0}, "release must be a share"),
+        ({"start": replace(START, seeds=(0, 1))}, "starts from one network, got 2"),
+        ({"start": None}, "start must be a Experiment"),
+    ],
+)
+def test_bad_plans(change, told):
+    with pytest.raises((ValueError, TypeError), match=told):
+        replace(PLAN, **change)
+
+
+def test_a_start_must_be_a_digest():
+    with pytest.raises(ValueError, match="start must be a digest"):
+        replace(START, start="abc")
+    with pytest.raises(ValueError, match="one network"):
+        replace(START, start="0" * 64, seeds=(0, 1))
+
+
+def test_a_start_that_fails_ends_the_search(tmp_path):
+    bad = replace(
+        START, training=replace(START.training, optimizer="sgd", learning_rate=1e4, steps=50)
+    )
+    with pytest.raises(ValueError, match="the start of the search failed"):
+        search(replace(PLAN, start=bad), tmp_path, workers=1, progress=False)
+
+
+if __name__ == "__main__":
+    print(json.dumps(told(search(PLAN, sys.argv[1], workers=1, progress=False))))
