@@ -16,7 +16,7 @@ from cbnlib.runs.store import RecordError, read_sealed, write_sealed
 from tools.command import arguments
 from tools.project import Project
 
-LARGEST_MEGABYTES = 30
+LARGEST_MEGABYTES = 60
 """All records together; they are part of every clone."""
 
 

@@ -5,18 +5,21 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 
 from cbnlib._extras import extra
 from cbnlib.book.profiles import Profile, check_profile
-from cbnlib.book.smoke import smoke_runs
+from cbnlib.book.smoke import smoke_runs, smoke_searches
 from cbnlib.book.where import ASKED, records_root
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import obtain, run_experiment
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.run import Run
+from cbnlib.runs.search import Search, SearchResult, search
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes
 from cbnlib.spectra.spectrum import KEPT, middle_layer
 
@@ -174,6 +177,34 @@ def _runs_of(
         obtain(e, records=[records], workspace=workspace, data_folder=data_folder)
         for e in experiments
     ]
+
+
+def searches_of(
+    plans: Sequence[Search], profile: Profile, *, data_folder: str = ""
+) -> list[SearchResult]:
+    """The results of searches over budgets: made now, or (profile `paper`) from the records.
+
+    Args:
+        plans: What to search. In the profile `paper` a committed table in `records` is used if it
+            is that of exactly this search; without one it is searched in `_build/runs`, where one
+            that was killed goes on.
+        profile: As in `runs_of`.
+        data_folder: As in `runs_of`.
+
+    Raises:
+        RecordError: If a table or a record is damaged.
+        FileNotFoundError: In the profile `paper` outside a copy of the repository.
+    """
+    where: dict[str, Any] = {"data_folder": data_folder or None, "workers": 1}
+    if profile == "paper":
+        records = records_root()
+        _publish({}, {ASKED: [plan.digest()[:12] for plan in plans]})
+        workspace = records.parent / "_build" / "runs"
+        return [search(plan, workspace, records=[records], **where) for plan in plans]
+    with TemporaryDirectory() as folder:
+        if profile == "quick":
+            return [search(plan, folder, progress=False, **where) for plan in plans]
+        return smoke_searches(plans, profile, folder, **where)
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:

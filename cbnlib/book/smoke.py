@@ -5,18 +5,22 @@ These profiles make the extreme ones: after `STEPS` steps no network has learned
 zero no network keeps a mode; and training failed for one network of each group.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import run_experiment
 from cbnlib.runs.run import MEASURED, Run, failed
+from cbnlib.runs.search import Search, SearchResult, search
 from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.snapshots import SAMPLES, SpectraSnapshot
 from cbnlib.tasks import Task
+from cbnlib.training.budget import Budget
 from cbnlib.training.train import evaluate
 
 STEPS, SNAPSHOTS, DATA = 20, 4, 64
@@ -46,6 +50,33 @@ def smoke_runs(
             elif profile == "smoke-diverged" and seed == lowest:
                 runs[i] = failed(runs[i], f"made to fail (seed {seed})")
         results.append(runs)
+    return results
+
+
+def smoke_searches(
+    plans: Sequence[Search], profile: str, folder: str, **where: Any
+) -> list[SearchResult]:
+    """One short round of each search, with the outcome that the profile forces.
+
+    Args:
+        plans: What to search, for a moment.
+        profile: As in `smoke_runs`: all weights zero, so no budget is used and all losses are
+            equal; or every second budget failed.
+        folder: Where the records go.
+        where: As in `search`.
+    """
+    results = []
+    for plan in plans:
+        begin, limits = _shortened(plan.start), {"steps": 3, "rounds": 1, "degree": 0}
+        found = search(replace(plan, start=begin, **limits), folder, progress=False, **where)
+        tried = found.tried
+        if profile == "smoke-zeros":
+            nothing = Budget(begin.network.grid, {})
+            tried = tuple(replace(t, uses=nothing, loss=1.0, fit=1.0, norm=0.0) for t in tried)
+        elif profile == "smoke-diverged":
+            lost = {"loss": math.inf, "fit": math.nan, "norm": math.nan, "failure": "made to fail"}
+            tried = tuple(replace(t, **lost) if i % 2 else t for i, t in enumerate(tried))
+        results.append(replace(found, tried=tried))
     return results
 
 

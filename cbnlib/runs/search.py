@@ -6,17 +6,23 @@ upper bound. Every network that it trains is an experiment with a record: a sear
 is called again and goes on, and what lies in the records is not trained again.
 """
 
+import hashlib
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cbnlib._checks import check_count, check_flag, check_type
 from cbnlib._extras import extra
 from cbnlib.network.frequencies import Vector, frequencies
 from cbnlib.network.model import CNN
-from cbnlib.runs.experiment import Experiment
+from cbnlib.runs import store
+from cbnlib.runs.experiment import Experiment, canonical
 from cbnlib.runs.obtain import obtain, record_of
 from cbnlib.runs.record import load_record
 from cbnlib.runs.run import Run
@@ -25,6 +31,10 @@ from cbnlib.training.budget import Budget, mode_of, start_within
 
 with extra("runs"):
     from tqdm import tqdm
+
+DOCUMENT = "search.json"
+KIND, FORMAT = "cbnlib search", 1
+NUMBERS = ("loss", "fit", "norm", "seconds")
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Tried:
         loss: The regularised loss in the end; infinite if training failed.
         fit: Its data term.
         norm: Its squared parameter norm.
+        seconds: Time spent training, without its parents.
         failure: Why training failed, empty if it did not.
     """
 
@@ -49,6 +60,7 @@ class Tried:
     loss: float
     fit: float
     norm: float
+    seconds: float
     failure: str = ""
 
     @property
@@ -160,8 +172,23 @@ class Search:
             loss=math.inf if run.failure else run.loss,
             fit=run.fit,
             norm=run.norm,
+            seconds=run.provenance.seconds,
             failure=run.failure,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return facts | {"start": self.start.digest(), "layers": list(self.layers)}
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical text of the facts, in hexadecimal."""
+        return hashlib.sha256(canonical(self.facts()).encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Where the table of its result lies."""
+        return f"search-{self.digest()[:12]}"
 
 
 def search(
@@ -178,8 +205,8 @@ def search(
 
     Args:
         plan: From where, and how.
-        folder: Where the records go, as in `sweep`.
-        records: Folders to look for records in first.
+        folder: Where the records go, as in `sweep`, and in the end the table of the result.
+        records: Folders to look for tables and records in first.
         workers: As in `sweep`.
         scheduler: As in `sweep`.
         data_folder: As in `sweep`.
@@ -189,11 +216,15 @@ def search(
         All that was tried.
 
     Raises:
+        RecordError: If a table or a record on the way is damaged.
         ValueError: If training the start fails, or a candidate has no record in the end because,
             say, its process was killed.
     """
     check_flag("progress", progress)
     root = Path(folder).resolve()
+    for known in (*map(Path, records), root):
+        if os.path.lexists(known / plan.folder_name):
+            return load_search(known / plan.folder_name, plan)
     [run] = obtain(
         plan.start, records=records, workspace=root, data_folder=data_folder, progress=progress
     )
@@ -226,9 +257,11 @@ def search(
             told = min(tried, key=lambda t: t.loss)
             line = f"round {number}: {len(new)} budgets, best loss {told.loss:.6g} ({told.uses})"
             tqdm.write(line, file=sys.stderr)
-        if min(t.loss for t in tried) >= best:
-            return SearchResult(tuple(tried), number, complete=True)
-    return SearchResult(tuple(tried), plan.rounds, complete=False)
+        if complete := min(t.loss for t in tried) >= best:
+            break
+    result = SearchResult(tuple(tried), number, complete)
+    save_search(root / plan.folder_name, plan, result)
+    return result
 
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
@@ -266,3 +299,62 @@ def _parents(tried: Sequence[Tried], beam: int) -> list[Tried]:
 
 def _degree(omega: Vector) -> int:
     return sum(map(abs, omega))
+
+
+def save_search(folder: Path, plan: Search, result: SearchResult) -> None:
+    """Write the table of a result as a sealed folder.
+
+    Args:
+        folder: Its name.
+        plan: What was searched.
+        result: What came of it.
+    """
+    digests = [t.experiment.digest() for t in result.tried]
+    numbers = {name: [getattr(t, name) for t in result.tried] for name in NUMBERS}
+    arrays = {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
+    parents = [digests.index(t.experiment.start) if i else -1 for i, t in enumerate(result.tried)]
+    texts = [[t.move, str(t.budget), str(t.uses), t.failure] for t in result.tried]
+    document = {
+        "kind": KIND,
+        "format": FORMAT,
+        "digest": plan.digest(),
+        "search": plan.facts(),
+        "start": plan.start.facts(),
+        "rounds": result.rounds,
+        "complete": result.complete,
+        "tried": texts,
+    }
+    arrays["parent"] = np.array(parents, dtype=np.int64)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    files = {DOCUMENT: store.json_bytes(document), store.ARRAYS: store.npz_bytes(arrays)}
+    store.write_sealed(folder, files)
+
+
+def load_search(folder: Path, plan: Search) -> SearchResult:
+    """Read the table of a result and check it.
+
+    Args:
+        folder: The sealed folder.
+        plan: The search that it must belong to.
+
+    Raises:
+        ForeignRecordError: If it is undamaged, but of another kind, format or search.
+        RecordError: If anything is damaged or does not fit together.
+    """
+    files = store.read_sealed(folder, DOCUMENT)
+    with store.refusing(folder, DOCUMENT):
+        facts = store.parse_json(files[DOCUMENT])
+        wanted = {"kind": KIND, "format": FORMAT, "digest": plan.digest()}
+        store.check_entries(folder, DOCUMENT, facts, **wanted)
+        grid, tried = plan.start.network.grid, list[Tried]()
+        arrays = store.parse_npz(files[store.ARRAYS])
+        columns = [arrays[name].tolist() for name in (*NUMBERS, "parent")]
+        for texts, *numbers, parent in zip(facts["tried"], *columns, strict=True):
+            move, held, uses, failure = texts
+            experiment, budget = plan.start, Budget.parse(held, grid)
+            if tried:
+                experiment = plan.candidate(budget, tried[parent].experiment)
+            values = dict(zip(NUMBERS, numbers, strict=True))
+            found = Budget.parse(uses, grid)
+            tried.append(Tried(experiment, move, budget, found, failure=failure, **values))
+        return SearchResult(tuple(tried), facts["rounds"], facts["complete"])

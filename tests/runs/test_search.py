@@ -19,7 +19,8 @@ from cbnlib import CNNConfig, TrainConfig
 from cbnlib.runs.experiment import Experiment, single
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import Search, SearchResult, search
+from cbnlib.runs.search import Search, SearchResult, load_search, search
+from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.training.budget import Budget
 
 START = single(
@@ -46,7 +47,7 @@ def test_each_budget_is_tried_once_from_the_network_of_its_parent(found):
     budgets = [str(t.budget) for t in result.tried[1:]]
     assert len(set(budgets)) == len(budgets) > 5
     assert {t.move for t in result.tried} >= {"start", "stay", "drop", "add", "swap"}
-    assert len(list(folder.iterdir())) == len(result.tried)
+    assert len(list(folder.glob("*/record"))) == len(result.tried)
     known = {t.experiment.digest() for t in result.tried}
     assert {t.experiment.start for t in result.tried[1:]} <= known
     assert result.best.loss == min(t.loss for t in result.tried)
@@ -75,24 +76,45 @@ def test_outcomes_are_those_of_the_records(found):
         assert t.uses == Budget.of(run.weight_spectra[1:3])
 
 
-def test_what_is_there_is_not_trained_again(found, monkeypatch):
+def test_what_is_there_is_not_trained_again(found, tmp_path, monkeypatch):
     folder, result = found
 
     def train(*_, **__):
         raise AssertionError("trained again")
 
     monkeypatch.setattr("cbnlib.runs.obtain._train", train)
-    assert told(search(PLAN, folder, workers=1, progress=False)) == told(result)
+    assert search(PLAN, folder, workers=1, progress=False) == result
+    copies = tmp_path / "copies"
+    shutil.copytree(folder, copies, ignore=shutil.ignore_patterns(PLAN.folder_name))
+    assert told(search(PLAN, copies, workers=1, progress=False)) == told(result)
 
 
 def test_records_elsewhere_are_found(found, tmp_path):
     folder, result = found
-    for experiment in folder.iterdir():
-        shutil.copytree(experiment / RECORD, tmp_path / "records" / experiment.name)
-    records = [tmp_path / "records"]
-    again = search(PLAN, tmp_path / "new", records=records, workers=1, progress=False)
-    assert told(again) == told(result)
-    assert not (tmp_path / "new").exists()
+    for record in folder.glob(f"*/{RECORD}"):
+        shutil.copytree(record, tmp_path / "records" / record.parent.name)
+    shutil.copytree(folder / PLAN.folder_name, tmp_path / "tables" / PLAN.folder_name)
+    for name in ("records", "tables"):
+        new = tmp_path / "new" / name
+        again = search(PLAN, new, records=[tmp_path / name], workers=1, progress=False)
+        assert told(again) == told(result)
+        assert not list(new.glob("*/record"))
+
+
+@pytest.mark.parametrize("file", ["search.json", "arrays.npz", "SHA256SUMS"])
+def test_a_damaged_table_is_refused(found, tmp_path, file):
+    table = tmp_path / PLAN.folder_name
+    shutil.copytree(found[0] / PLAN.folder_name, table)
+    data = bytearray((table / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (table / file).write_bytes(data)
+    with pytest.raises(RecordError):
+        search(PLAN, tmp_path, workers=1, progress=False)
+
+
+def test_a_table_belongs_to_one_search(found):
+    with pytest.raises(ForeignRecordError, match="digest"):
+        load_search(found[0] / PLAN.folder_name, replace(PLAN, beam=2))
 
 
 def test_a_killed_search_goes_on(found, tmp_path):
