@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -186,8 +185,8 @@ def searches_of(
 
     Args:
         plans: What to search. In the profile `paper` a committed table in `records` is used if it
-            is that of exactly this search; without one it is searched in `_build/runs`, where one
-            that was killed goes on.
+            is that of exactly this search; without one it is searched in `_build/searches`, where
+            one that was killed goes on.
         profile: As in `runs_of`.
         data_folder: As in `runs_of`.
 
@@ -195,16 +194,18 @@ def searches_of(
         RecordError: If a table or a record is damaged.
         FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
-    where: dict[str, Any] = {"data_folder": data_folder or None, "workers": 1}
+    where = data_folder or None
     if profile == "paper":
         records = records_root()
         _publish({}, {ASKED: [plan.digest()[:12] for plan in plans]})
-        workspace = records.parent / "_build" / "runs"
-        return [search(plan, workspace, records=[records], **where) for plan in plans]
+        workspace = records.parent / "_build" / "searches"
+        return [search(plan, workspace, records=[records], data_folder=where) for plan in plans]
     with TemporaryDirectory() as folder:
         if profile == "quick":
-            return [search(plan, folder, progress=False, **where) for plan in plans]
-        return smoke_searches(plans, profile, folder, **where)
+            return [
+                search(plan, folder, workers=1, data_folder=where, progress=False) for plan in plans
+            ]
+        return smoke_searches(plans, profile, folder, data_folder=where)
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:

@@ -8,14 +8,13 @@ zero no network keeps a mode; and training failed for one network of each group.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import run_experiment
 from cbnlib.runs.run import MEASURED, Run, failed
-from cbnlib.runs.search import Search, SearchResult, search
+from cbnlib.runs.search import Search, SearchResult, Tried, search
 from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.snapshots import SAMPLES, SpectraSnapshot
@@ -54,7 +53,7 @@ def smoke_runs(
 
 
 def smoke_searches(
-    plans: Sequence[Search], profile: str, folder: str, **where: Any
+    plans: Sequence[Search], profile: str, folder: str, *, data_folder: str | None = None
 ) -> list[SearchResult]:
     """One short round of each search, with the outcome that the profile forces.
 
@@ -63,21 +62,25 @@ def smoke_searches(
         profile: As in `smoke_runs`: all weights zero, so no budget is used and all losses are
             equal; or every second budget failed.
         folder: Where the records go.
-        where: As in `search`.
+        data_folder: As in `run_experiment`.
     """
     results = []
     for plan in plans:
-        begin, limits = _shortened(plan.start), {"steps": 3, "rounds": 1, "degree": 0}
-        found = search(replace(plan, start=begin, **limits), folder, progress=False, **where)
+        begin = _shortened(plan.start)
+        short = replace(plan, start=begin, steps=3, rounds=1, degree=0)
+        found = search(short, folder, workers=1, data_folder=data_folder, progress=False)
         tried = found.tried
         if profile == "smoke-zeros":
             nothing = Budget(begin.network.grid, {})
             tried = tuple(replace(t, uses=nothing, loss=1.0, fit=1.0, norm=0.0) for t in tried)
         elif profile == "smoke-diverged":
-            lost = {"loss": math.inf, "fit": math.nan, "norm": math.nan, "failure": "made to fail"}
-            tried = tuple(replace(t, **lost) if i % 2 else t for i, t in enumerate(tried))
+            tried = tuple(_lost(t) if i % 2 else t for i, t in enumerate(tried))
         results.append(replace(found, tried=tried))
     return results
+
+
+def _lost(tried: Tried) -> Tried:
+    return replace(tried, loss=math.inf, fit=math.nan, norm=math.nan, failure="made to fail")
 
 
 def _shortened(experiment: Experiment) -> Experiment:
