@@ -69,18 +69,22 @@ def smoke_searches(
         begin = _shortened(plan.start)
         short = replace(plan, start=begin, steps=3, rounds=1, degree=0)
         found = search(short, folder, workers=1, data_folder=data_folder, progress=False)
-        tried = found.tried
-        if profile == "smoke-zeros":
-            nothing = Budget(begin.network.grid, {})
-            tried = tuple(replace(t, uses=nothing, loss=1.0, fit=1.0, norm=0.0) for t in tried)
-        elif profile == "smoke-diverged":
-            tried = tuple(_lost(t) if i % 2 else t for i, t in enumerate(tried))
-        results.append(replace(found, tried=tried))
+        tried, prices = (
+            tuple(_forced(t, i, profile) for i, t in enumerate(rows))
+            for rows in (found.tried, found.prices)
+        )
+        results.append(replace(found, tried=tried, prices=prices))
     return results
 
 
-def _lost(tried: Tried) -> Tried:
-    return replace(tried, loss=math.inf, fit=math.nan, norm=math.nan, failure="made to fail")
+def _forced(tried: Tried, number: int, profile: str) -> Tried:
+    nothing = Budget(tried.budget.grid, {})
+    if profile == "smoke-zeros":
+        return replace(tried, uses=nothing, loss=1.0, fit=1.0, norm=0.0)
+    if profile == "smoke-diverged" and number % 2:
+        lost = replace(tried, uses=nothing, failure="made to fail")
+        return replace(lost, loss=math.inf, fit=math.nan, norm=math.nan)
+    return tried
 
 
 def _shortened(experiment: Experiment) -> Experiment:

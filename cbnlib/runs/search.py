@@ -77,11 +77,14 @@ class SearchResult:
         tried: The first is the start.
         rounds: How many rounds of moves there were.
         complete: Whether no move was left that helps; False if the rounds were used up.
+        prices: Networks that go on from the best one and are never released. The first is held to
+            the modes that the best one uses, each other one to these without one direction.
     """
 
     tried: tuple[Tried, ...]
     rounds: int
     complete: bool
+    prices: tuple[Tried, ...]
 
     @property
     def best(self) -> Tried:
@@ -130,14 +133,22 @@ class Search:
         candidate = self.candidate(Budget(self.start.network.grid, {}), self.start)
         start_within(CNN(candidate.network, seed=0), *_held(candidate), grow=None)
 
-    def candidate(self, budget: Budget, parent: Experiment) -> Experiment:
-        """The experiment of a budget, from the network of another one."""
+    def candidate(
+        self, budget: Budget, parent: Experiment, *, release: float | None = None
+    ) -> Experiment:
+        """The experiment of a budget, from the network of another one.
+
+        Args:
+            budget: What it is held to.
+            parent: The other one.
+            release: None for that of the search.
+        """
         training = replace(
             self.start.training,
             steps=self.steps,
             budget=str(budget),
             layers=self.layers,
-            release=self.release,
+            release=self.release if release is None else release,
             snapshots=2,
         )
         label = f"{self.start.label or self.start.tasks[0].name} {budget}"
@@ -231,10 +242,8 @@ def search(
     if run.failure:
         raise ValueError(f"the start of the search failed: {run.failure}")
     tried = [plan.outcome(plan.start, "start", run)]
-    seen = {str(tried[0].budget)} if plan.start.training.budget is not None else set[str]()
-    for number in range(1, plan.rounds + 1):
-        best = min(t.loss for t in tried)
-        new = list(_next(plan, tried, seen))
+
+    def train(new: Sequence[tuple[Experiment, str]]) -> list[Tried]:
         missing = [e for e, _ in new if not _is_there(e, records)]
         done = sweep(
             missing,
@@ -246,22 +255,34 @@ def search(
             progress=progress and bool(missing),
         )
         errors = {failed.digest: failed.error for failed in done.failed}
-        for experiment, move in new:
-            digest = experiment.digest()
-            try:
-                [run] = load_record(record_of(digest, [*records, root]), digest)[1]
-            except FileNotFoundError as error:
-                raise ValueError(f"{experiment.label}: {errors.get(digest, error)}") from error
-            tried.append(plan.outcome(experiment, move, run))
+        return [_outcome(plan, e, move, [*records, root], errors) for e, move in new]
+
+    seen = {str(tried[0].budget)} if plan.start.training.budget is not None else set[str]()
+    for number in range(1, plan.rounds + 1):
+        before, new = min(t.loss for t in tried), list(_next(plan, tried, seen))
+        tried += train(new)
+        best = min(tried, key=lambda t: t.loss)
         if progress:
-            told = min(tried, key=lambda t: t.loss)
-            line = f"round {number}: {len(new)} budgets, best loss {told.loss:.6g} ({told.uses})"
+            line = f"round {number}: {len(new)} budgets, best loss {best.loss:.6g} ({best.uses})"
             tqdm.write(line, file=sys.stderr)
-        if complete := min(t.loss for t in tried) >= best:
+        if complete := best.loss >= before:
             break
-    result = SearchResult(tuple(tried), number, complete)
+    fewer = [b for b, move in plan.moves(best.uses) if move in ("stay", "drop")]
+    prices = train([(plan.candidate(b, best.experiment, release=1.0), "price") for b in fewer])
+    result = SearchResult(tuple(tried), number, complete, tuple(prices))
     save_search(root / plan.folder_name, plan, result)
     return result
+
+
+def _outcome(
+    plan: Search, experiment: Experiment, move: str, roots: Sequence[Path], errors: dict[str, str]
+) -> Tried:
+    digest = experiment.digest()
+    try:
+        [run] = load_record(record_of(digest, [Path(root) for root in roots]), digest)[1]
+    except FileNotFoundError as error:
+        raise ValueError(f"{experiment.label}: {errors.get(digest, error)}") from error
+    return plan.outcome(experiment, move, run)
 
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
@@ -309,11 +330,12 @@ def save_search(folder: Path, plan: Search, result: SearchResult) -> None:
         plan: What was searched.
         result: What came of it.
     """
-    digests = [t.experiment.digest() for t in result.tried]
-    numbers = {name: [getattr(t, name) for t in result.tried] for name in NUMBERS}
+    rows = [*result.tried, *result.prices]
+    digests = [t.experiment.digest() for t in rows]
+    numbers = {name: [getattr(t, name) for t in rows] for name in NUMBERS}
     arrays = {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
-    parents = [digests.index(t.experiment.start) if i else -1 for i, t in enumerate(result.tried)]
-    texts = [[t.move, str(t.budget), str(t.uses), t.failure] for t in result.tried]
+    parents = [digests.index(t.experiment.start) if i else -1 for i, t in enumerate(rows)]
+    texts = [[t.move, str(t.budget), str(t.uses), t.failure] for t in rows]
     document = {
         "kind": KIND,
         "format": FORMAT,
@@ -346,15 +368,17 @@ def load_search(folder: Path, plan: Search) -> SearchResult:
         facts = store.parse_json(files[DOCUMENT])
         wanted = {"kind": KIND, "format": FORMAT, "digest": plan.digest()}
         store.check_entries(folder, DOCUMENT, facts, **wanted)
-        grid, tried = plan.start.network.grid, list[Tried]()
+        grid, rows = plan.start.network.grid, list[Tried]()
         arrays = store.parse_npz(files[store.ARRAYS])
         columns = [arrays[name].tolist() for name in (*NUMBERS, "parent")]
         for texts, *numbers, parent in zip(facts["tried"], *columns, strict=True):
             move, held, uses, failure = texts
             experiment, budget = plan.start, Budget.parse(held, grid)
-            if tried:
-                experiment = plan.candidate(budget, tried[parent].experiment)
+            if rows:
+                release = 1.0 if move == "price" else None
+                experiment = plan.candidate(budget, rows[parent].experiment, release=release)
             values = dict(zip(NUMBERS, numbers, strict=True))
             found = Budget.parse(uses, grid)
-            tried.append(Tried(experiment, move, budget, found, failure=failure, **values))
-        return SearchResult(tuple(tried), facts["rounds"], facts["complete"])
+            rows.append(Tried(experiment, move, budget, found, failure=failure, **values))
+        tried = tuple(row for row in rows if row.move != "price")
+        return SearchResult(tried, facts["rounds"], facts["complete"], tuple(rows[len(tried) :]))

@@ -33,7 +33,8 @@ PLAN = Search(START, (2, 3), steps=20, rounds=2, beam=1, degree=2)
 
 
 def told(result: SearchResult) -> list[tuple[str, str, str, float]]:
-    return [(t.move, str(t.budget), str(t.uses), t.loss) for t in result.tried]
+    rows = (*result.tried, *result.prices)
+    return [(t.move, str(t.budget), str(t.uses), t.loss) for t in rows]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_each_budget_is_tried_once_from_the_network_of_its_parent(found):
     budgets = [str(t.budget) for t in result.tried[1:]]
     assert len(set(budgets)) == len(budgets) > 5
     assert {t.move for t in result.tried} >= {"start", "stay", "drop", "add", "swap"}
-    assert len(list(folder.glob("*/record"))) == len(result.tried)
+    assert len(list(folder.glob("*/record"))) == len(result.tried) + len(result.prices)
     known = {t.experiment.digest() for t in result.tried}
     assert {t.experiment.start for t in result.tried[1:]} <= known
     assert result.best.loss == min(t.loss for t in result.tried)
@@ -70,10 +71,23 @@ def test_the_moves_of_a_round_are_the_neighbours_of_its_parent(found):
 
 def test_outcomes_are_those_of_the_records(found):
     folder, result = found
-    for t in result.tried:
+    for t in (*result.tried, *result.prices):
         _, [run] = load_record(folder_of(t.experiment, folder) / RECORD, t.experiment.digest())
         assert (t.loss, t.fit, t.norm) == (run.loss, run.fit, run.norm)
         assert t.uses == Budget.of(run.weight_spectra[1:3])
+
+
+def test_the_price_of_each_direction(found):
+    """The best network, held to what it uses, and to that without one direction."""
+    _, result = found
+    uses = result.best.uses
+    held, *others = result.prices
+    assert held.budget == uses
+    assert {t.budget for t in others} == {uses.changed(w, -1) for w in uses.directions}
+    for t in result.prices:
+        assert t.experiment.start == result.best.experiment.digest()
+        assert t.experiment.training.release == 1
+        assert t.stays
 
 
 def test_what_is_there_is_not_trained_again(found, tmp_path, monkeypatch):
