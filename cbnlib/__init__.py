@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from cbnlib.runs.experiment import Experiment, TaskSpec, single
     from cbnlib.runs.obtain import obtain, run_experiment, run_task
     from cbnlib.runs.run import Run
+    from cbnlib.runs.search import Search, search
     from cbnlib.spectra.activations import activation_spectra
     from cbnlib.spectra.convolutions import layer_spectrum, weight_spectra
     from cbnlib.spectra.modules import conv_spectrum
     from cbnlib.spectra.spectrum import Spectrum
+    from cbnlib.training.budget import Budget
     from cbnlib.training.config import TrainConfig
     from cbnlib.training.loop import History, TrainingDivergedError
     from cbnlib.training.train import evaluate, train
@@ -42,10 +44,12 @@ _HOMES = {
     "runs.experiment": ("Experiment", "TaskSpec", "single"),
     "runs.obtain": ("obtain", "run_experiment", "run_task"),
     "runs.run": ("Run",),
+    "runs.search": ("Search", "search"),
     "spectra.activations": ("activation_spectra",),
     "spectra.convolutions": ("layer_spectrum", "weight_spectra"),
     "spectra.modules": ("conv_spectrum",),
     "spectra.spectrum": ("Spectrum",),
+    "training.budget": ("Budget",),
     "training.config": ("TrainConfig",),
     "training.loop": ("History", "TrainingDivergedError"),
     "training.train": ("evaluate", "train"),
@@ -54,12 +58,14 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CNN",
+    "Budget",
     "CNNConfig",
     "CircularConv",
     "Experiment",
     "Frequencies",
     "History",
     "Run",
+    "Search",
     "Spectrum",
     "TaskSpec",
     "TrainConfig",
@@ -72,6 +78,7 @@ __all__ = [
     "obtain",
     "run_experiment",
     "run_task",
+    "search",
     "single",
     "train",
     "weight_spectra",

@@ -3,13 +3,15 @@
     python -m tools.keep_records
 
 `make book PROFILE=paper` trains what has no record and leaves it in `_build/runs`. This copies each
-run that is finished and sound to `records`, and says how large all records are together.
+run that is finished and sound to `records`, and the table of each search over budgets, and says how
+large all records are together.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cbnlib.runs import search
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import DOCUMENT, load_record
 from cbnlib.runs.store import RecordError, read_sealed, write_sealed
@@ -26,11 +28,14 @@ def keep(sealed: Path, records: Path) -> Path | None:
     Raises:
         RecordError: If it is damaged or not a record.
     """
-    kept = folder_of(load_record(sealed)[0], records)
+    return _copy(sealed, folder_of(load_record(sealed)[0], records), DOCUMENT)
+
+
+def _copy(sealed: Path, kept: Path, document: str) -> Path | None:
     if kept.exists():
         return None
-    records.mkdir(exist_ok=True)
-    write_sealed(kept, read_sealed(sealed, DOCUMENT))
+    kept.parent.mkdir(exist_ok=True)
+    write_sealed(kept, read_sealed(sealed, document))
     return kept
 
 
@@ -45,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for sealed in sorted(project.runs.glob(f"*/{RECORD}")):
             if kept := keep(sealed, project.records):
+                print(f"kept {kept.relative_to(project.root)}")
+        for table in sorted(project.searches.glob("search-*")):
+            if kept := _copy(table, project.records / table.name, search.DOCUMENT):
                 print(f"kept {kept.relative_to(project.root)}")
     except RecordError as error:
         print(f"keep_records: {error}", file=sys.stderr)

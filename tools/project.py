@@ -108,6 +108,11 @@ class Project:
         """Where full-size runs without a record are trained."""
         return self.build / "runs"
 
+    @property
+    def searches(self) -> Path:
+        """Where searches over budgets without a table are made."""
+        return self.build / "searches"
+
     def sources(self, names: Sequence[str] = ()) -> list[Path]:
         """The `.md` notebooks, or those that `names` pick by stem or by number.
 

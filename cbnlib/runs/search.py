@@ -363,22 +363,38 @@ def load_search(folder: Path, plan: Search) -> SearchResult:
         ForeignRecordError: If it is undamaged, but of another kind, format or search.
         RecordError: If anything is damaged or does not fit together.
     """
+    found, result = read_search(folder)
+    with store.refusing(folder, DOCUMENT):
+        store.check_entries(folder, DOCUMENT, {"digest": found.digest()}, digest=plan.digest())
+    return result
+
+
+def read_search(folder: Path) -> tuple[Search, SearchResult]:
+    """Read the table of any search, with its plan.
+
+    Raises:
+        ForeignRecordError: If it is undamaged, but of another kind or format.
+        RecordError: If anything is damaged or does not fit together.
+    """
     files = store.read_sealed(folder, DOCUMENT)
     with store.refusing(folder, DOCUMENT):
         facts = store.parse_json(files[DOCUMENT])
-        wanted = {"kind": KIND, "format": FORMAT, "digest": plan.digest()}
-        store.check_entries(folder, DOCUMENT, facts, **wanted)
-        grid, rows = plan.start.network.grid, list[Tried]()
+        store.check_entries(folder, DOCUMENT, facts, kind=KIND, format=FORMAT)
+        start = Experiment.from_facts(facts["start"])
+        first, last = facts["search"]["layers"]
+        plan = Search(**facts["search"] | {"start": start, "layers": (first, last)})
+        store.check_entries(folder, DOCUMENT, facts, digest=plan.digest())
+        grid, rows = start.network.grid, list[Tried]()
         arrays = store.parse_npz(files[store.ARRAYS])
         columns = [arrays[name].tolist() for name in (*NUMBERS, "parent")]
         for texts, *numbers, parent in zip(facts["tried"], *columns, strict=True):
             move, held, uses, failure = texts
-            experiment, budget = plan.start, Budget.parse(held, grid)
+            experiment, budget = start, Budget.parse(held, grid)
             if rows:
                 release = 1.0 if move == "price" else None
                 experiment = plan.candidate(budget, rows[parent].experiment, release=release)
             values = dict(zip(NUMBERS, numbers, strict=True))
             found = Budget.parse(uses, grid)
             rows.append(Tried(experiment, move, budget, found, failure=failure, **values))
-        tried = tuple(row for row in rows if row.move != "price")
-        return SearchResult(tried, facts["rounds"], facts["complete"], tuple(rows[len(tried) :]))
+    tried = tuple(row for row in rows if row.move != "price")
+    return plan, SearchResult(tried, facts["rounds"], facts["complete"], tuple(rows[len(tried) :]))

@@ -8,11 +8,13 @@ import pytest
 from cbnlib import CNNConfig, TrainConfig, run_experiment, single
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import load_record
+from cbnlib.runs.search import load_search, read_search
 from tools.keep_records import LARGEST_MEGABYTES, main, megabytes
 from tools.project import Project
 
 PROJECT = Project()
-COMMITTED = sorted(PROJECT.records.glob("*-*"))
+COMMITTED = sorted(set(PROJECT.records.glob("*-*")) - set(PROJECT.records.glob("search-*")))
+TABLES = sorted(PROJECT.records.glob("search-*"))
 
 
 def test_all_records_together_are_small() -> None:
@@ -30,6 +32,13 @@ def test_committed_record_is_sound_and_called_what_it_is(sealed: Path) -> None:
     assert sealed.name == experiment.folder_name
     assert folder_of(replace(experiment, label="another"), PROJECT.records) == sealed
     assert len(runs) == len(experiment.members)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
+def test_committed_table_is_sound_and_called_what_it_is(table: Path) -> None:
+    plan, result = read_search(table)
+    assert table.name == plan.folder_name
+    assert load_search(table, plan) == result
 
 
 @pytest.fixture
