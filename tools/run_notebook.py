@@ -1,10 +1,15 @@
 """Execute one notebook with papermill and keep the result only if all of it ran."""
 
+import multiprocessing
 import os
 import resource
+import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
+from multiprocessing.connection import wait
 
 import nbformat
 import papermill
@@ -14,7 +19,6 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from tools.job import Failure, Job
-from tools.lifeline import StoppedError, end_with_parent
 from tools.notebook import declared_parameters, parse_source
 from tools.outputs import clean_outputs
 from tools.progress import Progress
@@ -22,17 +26,30 @@ from tools.project import BuildError, Project
 
 LONGEST_SOCKET_NAME = 100
 KERNEL_START_SECONDS = 180
+KERNEL_END_SECONDS = 15
 THREADS = 1
 """Threads of each numerical library: the order of sums, and so the last bits, depend on it."""
 
 
 def run_in_own_process(job: Job, *, live: bool) -> Failure | None:
-    """As `run_notebook`, in a process that runs nothing else and ends when its parent does."""
-    end_with_parent()
+    """As `run_notebook`, in a process that runs nothing else and ends when its parent does.
+
+    papermill shuts a kernel down only if its own process ends in order.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         return run_notebook(job, live=live)
-    except (StoppedError, KeyboardInterrupt):
-        os._exit(1)  # the kernel has been shut down; nobody waits for a result
+    except (SystemExit, KeyboardInterrupt):
+        os._exit(1)  # nobody waits for a result
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(KERNEL_END_SECONDS)
+        os._exit(1)
 
 
 def run_notebook(job: Job, *, live: bool) -> Failure | None:
