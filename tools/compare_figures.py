@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tools.command import arguments
+from tools.digest import stored_json
 from tools.project import BuildError, Project
 from tools.render import named_figures
 
@@ -96,7 +97,9 @@ def fingerprints(project: Project) -> dict[str, Fingerprint]:
         copy = project.executed(PROFILE) / f"{source.stem}.ipynb"
         if not copy.exists():
             raise BuildError(f"{source.stem} is not executed; run `make book PROFILE={PROFILE}`")
-        found |= {name: Fingerprint.of(picture) for name, picture in named_figures(copy)}
+        found |= {
+            name: Fingerprint.of(picture) for name, picture in named_figures(stored_json(copy))
+        }
     return found
 
 

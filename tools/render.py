@@ -14,18 +14,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from cbnlib.book.profiles import PROFILES
 from tools.command import arguments
 from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
 from tools.project import ROOT, TITLE, BuildError, Project, files_in
-
-if TYPE_CHECKING:
-    from tools.stability import Key
 
 JUPYTER_BOOK = ["build", "_build/source", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
@@ -75,41 +72,44 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
         shutil.copy2(edition, problems)
     changing = stability.changing(stability.records(project))
     for copy in copies:
-        staged = Path(shutil.copy2(copy, notebooks))
-        mark_unstable(staged, changing)
-        say_how_it_came_about(staged)
-        for name, picture in named_figures(copy):
+        notebook = stored_json(copy)
+        mark_unstable(notebook, copy.stem, changing)
+        say_how_it_came_about(notebook)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False)
+        (notebooks / copy.name).write_text(f"{text}\n", encoding="utf-8")
+        for name, picture in named_figures(notebook):
             (figures / f"{name}.png").write_bytes(picture)
             (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
-def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
-    """Mark the predictions whose verdict is not the same in all builds, in a staged notebook.
+def mark_unstable(
+    notebook: Mapping[str, Any], stem: str, changing: Collection[tuple[Any, ...]]
+) -> None:
+    """Mark the predictions whose verdict is not the same in all builds, in place.
 
     The builds are of the quick edition, so those of another one stay as they are.
     """
-    notebook = json.loads(copy.read_text(encoding="utf-8"))
     if notebook["metadata"]["companion"]["profile"] != "quick":
         return
     from cbnlib.book.claims import KEY, Claim
-    from tools.stability import keyed
+    from tools import stability
 
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    stated = [output for output in outputs if KEY in output.get("metadata", {})]
-    facts = [output["metadata"][KEY] for output in stated]
-    for output, (key, _) in zip(stated, keyed(copy.stem, facts), strict=True):
+    claims = [output for output in outputs if KEY in output.get("metadata", {})]
+    facts = [output["metadata"][KEY] for output in claims]
+    stated = stability.stated([{"seed": 0, "chapters": {stem: facts}}])
+    keys = stated[stability.KEY].itertuples(index=False, name=None)
+    for output, key in zip(claims, keys, strict=True):
         if key in changing:
             claim = Claim.from_facts(output["metadata"][KEY] | {"unstable": True})
             output["metadata"][KEY], output["data"] = claim.facts(), claim.shown()
-    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def say_how_it_came_about(copy: Path) -> None:
-    """Put a line under the title of a staged notebook: edition, seed, networks, versions, time."""
+def say_how_it_came_about(notebook: Mapping[str, Any]) -> None:
+    """Put a line under the title, in place: edition, seed, networks, versions, time."""
     from tools.facts import plain
     from tools.provenance import Execution
 
-    notebook = json.loads(copy.read_text(encoding="utf-8"))
     if "failure" in notebook["metadata"]["companion"]:
         return
     execution = Execution.of(notebook)
@@ -120,12 +120,11 @@ def say_how_it_came_about(copy: Path) -> None:
         if count and cell["cell_type"] == "markdown":
             cell["source"] = text
             break
-    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
+def named_figures(notebook: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The pictures of an executed notebook whose cell gives the figure a name."""
-    for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+    for cell in notebook["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
         for output in cell.get("outputs", []):
             if name and "image/png" in output.get("data", {}):
