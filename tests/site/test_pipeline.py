@@ -25,7 +25,7 @@ from tools.job import Failure
 from tools.notebook import parse_parameter
 from tools.outputs import clean_outputs
 from tools.pages import Page, pages
-from tools.pair import write_pairs
+from tools.pair import PAIRS
 from tools.project import ROOT, BuildError, Project
 from tools.sphinx_ext.accessible import repair
 from tools.sphinx_ext.offline_search import joined
@@ -141,7 +141,7 @@ def make_project(root: Path, notebooks: dict[str, str]) -> Project:
     (root / "cbnlib" / "__init__.py").write_text("VALUE = 1\n", encoding="utf-8")
     for name in ("pyproject.toml", "constraints.txt", "_config.yml"):
         shutil.copy(ROOT / name, root)
-    write_pairs(project)
+    PAIRS.write(project)
     return project
 
 
