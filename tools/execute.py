@@ -51,6 +51,9 @@ SMOKE_CELL_SECONDS = 120
 UNKNOWN_SECONDS = 60.0
 """What a notebook is expected to take of which nothing is known."""
 
+INPUTS = ("cbnlib", "notebooks", "records", "constraints.txt")
+"""What an execution depends on; changes elsewhere leave a commit's results what they are."""
+
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     """The jobs for the notebooks a command line names.
@@ -216,6 +219,16 @@ def _is_done(job: Job) -> bool:
     return facts.get("digest") == job.digest and same_records(job.project, facts)
 
 
+def build_environment(project: Project) -> dict[str, str]:
+    """Versions, processor, threads of this process, and the commit of the project, if any."""
+    from cbnlib.runs.provenance import commit_of, environment
+
+    facts = environment()
+    facts.pop("commit", None)
+    commit = commit_of(project.root, *INPUTS)
+    return facts | ({"commit": commit} if commit else {})
+
+
 def build(project: Project, args: argparse.Namespace) -> int:
     """Bring the executed notebooks up to date; return the exit status."""
     jobs = plan(project, args)
@@ -224,8 +237,6 @@ def build(project: Project, args: argparse.Namespace) -> int:
         print(f"{job.name}: {'executing' if job in stale else 'unchanged'}", flush=True)
     remove_stale(project, stale)
     if stale:
-        from tools.provenance import build_environment
-
         environment = build_environment(project)
         records = record_digests(project)
         stale = [replace(job, environment=environment, records=records) for job in stale]

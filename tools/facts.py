@@ -5,6 +5,7 @@ error in it is a warning, and so an error of the build. No chapter that failed i
 and lists name those chapters.
 """
 
+import json
 import platform
 import re
 from collections import Counter
@@ -22,9 +23,8 @@ from nbformat import NotebookNode
 from cbnlib._checks import check_choice
 from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict, claims_of
 from cbnlib.book.notebook import NOT_AVAILABLE
-from tools.executed import is_stand_in, links, read_executed
-from tools.project import Project
-from tools.provenance import Execution, Records
+from tools.executed import Execution, is_stand_in, links, read_executed
+from tools.project import Project, files_in
 from tools.stability import KEY, agreement, records, stated, within
 
 MARKS: dict[Verdict, str] = {
@@ -58,6 +58,28 @@ COUNTS: dict[str, Callable[[list[Claim]], int]] = {
     "most values": lambda claims: max((len(claim.values) for claim in claims), default=0),
 }
 """What can be counted of predictions; a check is no prediction."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What records took.
+
+    Attributes:
+        minutes: Of training, over all processes that took part.
+        megabytes: On disk.
+    """
+
+    minutes: float
+    megabytes: float
+
+    @classmethod
+    def of(cls, folders: Iterable[Path]) -> "Records":
+        """Read it from the records' folders; zeros if there is none."""
+        files = [path for folder in folders for path in files_in(folder)]
+        sealed = [path for path in files if path.name == "record.json"]
+        facts = [json.loads(path.read_text(encoding="utf-8")) for path in sealed]
+        seconds = sum(one["provenance"]["seconds"] for one in facts)
+        return cls(seconds / 60, sum(path.stat().st_size for path in files) / 1e6)
 
 
 @dataclass(frozen=True)

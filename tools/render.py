@@ -93,9 +93,9 @@ def mark_unstable(
         return
     from cbnlib.book.claims import KEY, Claim
     from tools import stability
+    from tools.executed import outputs_with
 
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    claims = [output for output in outputs if KEY in output.get("metadata", {})]
+    claims = list(outputs_with(KEY, notebook["cells"]))
     facts = [output["metadata"][KEY] for output in claims]
     stated = stability.stated([{"seed": 0, "chapters": {stem: facts}}])
     keys = stated[stability.KEY].itertuples(index=False, name=None)
@@ -107,8 +107,8 @@ def mark_unstable(
 
 def say_how_it_came_about(notebook: Mapping[str, Any]) -> None:
     """Put a line under the title, in place: edition, seed, networks, versions, time."""
+    from tools.executed import Execution
     from tools.facts import plain
-    from tools.provenance import Execution
 
     if "failure" in notebook["metadata"]["companion"]:
         return
