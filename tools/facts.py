@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import nbformat
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
 from cbnlib._checks import check_choice
@@ -166,9 +165,11 @@ class Facts:
 
     def networks(self, which: str) -> str:
         """How many trained networks a chapter lists, or `all`."""
-        chapters = self._chapters()
-        chosen = chapters.values() if which == "all" else [chapters[which]]
-        number = sum(map(_networks, chosen))
+        if which != "all" and is_stand_in(self._chapters()[which]):
+            return NOT_AVAILABLE
+        runs = self._executions()
+        chosen = runs.values() if which == "all" else [runs[which]]
+        number = sum(sum(run.networks.values()) for run in chosen)
         if not number and not self._missing():
             raise LookupError(f"no trained networks in {which!r}")
         return str(number) if number else NOT_AVAILABLE
@@ -348,19 +349,6 @@ def _claim_row(claim: Claim) -> list[str]:
         f"{{numref}}`{claim.figure}`",
         f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}",
     ]
-
-
-def _networks(notebook: NotebookNode) -> int:
-    """How many networks a notebook's tables of origins list."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
-    number = 0
-    for page in (BeautifulSoup(page, "html.parser") for page in pages if "networks" in page):
-        header = [cell.get_text().strip() for cell in page.select("thead th")]
-        if {"origin", "networks"} <= set(header):
-            rows = (row.find_all("td") for row in page.select("tbody tr"))
-            number += sum(int(cells[header.index("networks")].get_text()) for cells in rows)
-    return number
 
 
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
