@@ -28,38 +28,32 @@ JUPYTER_BOOK = ["build", "_build/source", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
-def chapter(project: Project, source: Path, profile: str) -> Path:
-    """What the book shows of a notebook: the executed copy, or a stand-in if it failed.
+def outcome(project: Project, source: Path, profile: str) -> Path:
+    """What there is of a notebook: the executed copy, or the note of its failure.
 
     Raises:
         BuildError: It was not executed, or changed since.
     """
-    name = f"{source.stem}.ipynb"
-    copy = project.executed(profile) / name
+    copy = project.executed(profile) / f"{source.stem}.ipynb"
     if is_current(project, source, stored_facts(copy)):
         return copy
-    failure = stored_json(project.failed(profile) / f"{source.stem}.json")
-    if not is_current(project, source, failure):
-        raise BuildError(
-            f"{source.stem} is not executed for profile {profile}, or changed since: "
-            "run `make book`, which executes it first"
-        )
-    import nbformat
-
-    from tools.stand_in import stand_in
-
-    shown = project.stand_ins(profile) / name
-    shown.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(stand_in(project, source, profile, Failure(**failure)), shown)
-    return shown
+    note = project.failed(profile) / f"{source.stem}.json"
+    if is_current(project, source, stored_json(note)):
+        return note
+    raise BuildError(
+        f"{source.stem} is not executed for profile {profile}, or changed since: "
+        "run `make book`, which executes it first"
+    )
 
 
-def stage(project: Project, copies: Sequence[Path]) -> None:
+def stage(project: Project, outcomes: Sequence[Path]) -> None:
     """Put the Sphinx source folder together: pages, notebooks, their named figures, problem sets.
 
-    Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
+    A notebook that failed has a stand-in. Of each figure there is `<name>.png`, and
+    `<name>-small.png` as a thumbnail.
     """
     from tools import stability
+    from tools.stand_in import stand_in
     from tools.thumbnails import thumbnail
 
     shutil.rmtree(project.source, ignore_errors=True)
@@ -71,12 +65,15 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
     for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, problems)
     changing = stability.changing(stability.records(project))
-    for copy in copies:
-        notebook = stored_json(copy)
-        mark_unstable(notebook, copy.stem, changing)
-        say_how_it_came_about(notebook)
+    for path in outcomes:
+        notebook = stored_json(path)
+        if path.suffix == ".json":
+            notebook = stand_in(project, path.stem, Failure(**notebook))
+        else:
+            mark_unstable(notebook, path.stem, changing)
+            say_how_it_came_about(notebook)
         text = json.dumps(notebook, indent=1, ensure_ascii=False)
-        (notebooks / copy.name).write_text(f"{text}\n", encoding="utf-8")
+        (notebooks / f"{path.stem}.ipynb").write_text(f"{text}\n", encoding="utf-8")
         for name, picture in named_figures(notebook):
             (figures / f"{name}.png").write_bytes(picture)
             (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
@@ -110,8 +107,6 @@ def say_how_it_came_about(notebook: Mapping[str, Any]) -> None:
     from tools.executed import Execution
     from tools.facts import plain
 
-    if "failure" in notebook["metadata"]["companion"]:
-        return
     execution = Execution.of(notebook)
     edition = f"{{doc}}`{execution.edition.capitalize()} edition </execution>`"
     line = f"\n\n{{.provenance}}\n{edition} · {plain(execution.line())}\n"
@@ -131,9 +126,9 @@ def named_figures(notebook: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
                 yield name, base64.b64decode("".join(output["data"]["image/png"]))
 
 
-def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
+def inputs_digest(project: Project, outcomes: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
-    files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
+    files = [project.root / "_config.yml", project.root / "constraints.txt", *outcomes]
     files += files_in(project.notebooks, "*.*")
     files += files_in(project.students, "*.ipynb")
     files += files_in(project.stability, "*.json")
@@ -180,18 +175,17 @@ def render(project: Project, profile: str) -> list[str]:
     """
     if profile not in PROFILES:
         raise BuildError(f"unknown profile {profile!r}; there are: {', '.join(PROFILES)}")
-    shutil.rmtree(project.stand_ins(profile), ignore_errors=True)
-    copies = [chapter(project, source, profile) for source in project.sources()]
-    failed = [copy.stem for copy in copies if copy.parent == project.stand_ins(profile)]
+    outcomes = [outcome(project, source, profile) for source in project.sources()]
+    failed = [path.stem for path in outcomes if path.suffix == ".json"]
     stamp = project.site / ".inputs"
-    digest = inputs_digest(project, copies)
+    digest = inputs_digest(project, outcomes)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         print("book: unchanged")
         return failed
     from tools.check_site import site_problems
 
     shutil.rmtree(project.site, ignore_errors=True)
-    stage(project, copies)
+    stage(project, outcomes)
     try:
         run_jupyter_book(project)
         problems = site_problems(project)
