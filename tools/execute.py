@@ -72,10 +72,13 @@ def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     if args.seed is not None:
         given["seed"] = args.seed
     _refuse_unknown(given, declared)
-    return [
-        _job(project, source, content, _values(declared[source] or {}, given), args)
-        for source, content in contents.items()
-    ]
+    jobs = []
+    for source, content in contents.items():
+        parameters = _values(declared[source] or {}, given)
+        digest = execution_digest(project, source, content, parameters)
+        timeout = args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS)
+        jobs.append(Job(project, source, content, args.profile, parameters, digest, timeout))
+    return jobs
 
 
 def _declared(source: Path, content: bytes) -> "dict[str, Parameter] | None":
@@ -109,24 +112,6 @@ def _values(
     }
 
 
-def _job(
-    project: Project,
-    source: Path,
-    content: bytes,
-    parameters: "Mapping[str, Parameter]",
-    args: argparse.Namespace,
-) -> Job:
-    return Job(
-        project=project,
-        source=source,
-        content=content,
-        profile=args.profile,
-        parameters=parameters,
-        digest=execution_digest(project, source, content, parameters),
-        timeout=args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS),
-    )
-
-
 def remove_stale(project: Project, jobs: Sequence[Job]) -> None:
     """Remove what the jobs make out of date: their old copies and the whole rendered site."""
     for job in jobs:
@@ -152,7 +137,6 @@ def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
         return {}
     project = jobs[0].project
     expected = expected_seconds(project, jobs)
-    live = sys.stderr.isatty() and min(workers, len(jobs)) == 1
     outlook, failures = Outlook(expected, workers), {}
     resource_tracker.ensure_running()  # in some versions of Python its start unblocks signals
     # Ctrl-C is for this process alone: what the pool starts inherits the signals that are blocked.
@@ -160,7 +144,7 @@ def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
     with ThreadPoolExecutor(workers, "", signal.pthread_sigmask, blocked) as pool, _leaving():
         print(f"execute: {outlook.line()}", flush=True)
         longest_first = sorted(jobs, key=lambda job: -expected[job.name])
-        started = [pool.submit(_run_in_process, job, outlook, live) for job in longest_first]
+        started = [pool.submit(_run_in_process, job, outlook) for job in longest_first]
         for future in as_completed(started):
             job, failure, seconds = future.result()
             if failure:
@@ -197,7 +181,7 @@ def _leaving() -> Iterator[None]:
         os._exit(130)
 
 
-def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failure | None, float]:
+def _run_in_process(job: Job, outlook: Outlook) -> tuple[Job, Failure | None, float]:
     """A process for each notebook: if one is killed, the others go on."""
     from tools.run_notebook import run_in_own_process
 
@@ -207,7 +191,7 @@ def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failur
     context.set_forkserver_preload(["tools.run_notebook"])  # papermill takes 2 s to import
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
-            failure = process.submit(run_in_own_process, job, live=live).result()
+            failure = process.submit(run_in_own_process, job).result()
         except BrokenProcessPool:
             failure = Failure.of(job, "the process that ran it was killed")
     outlook.end(job.name)

@@ -31,7 +31,7 @@ THREADS = 1
 """Threads of each numerical library: the order of sums, and so the last bits, depend on it."""
 
 
-def run_in_own_process(job: Job, *, live: bool) -> Failure | None:
+def run_in_own_process(job: Job) -> Failure | None:
     """As `run_notebook`, in a process that runs nothing else and ends when its parent does.
 
     papermill shuts a kernel down only if its own process ends in order.
@@ -39,7 +39,7 @@ def run_in_own_process(job: Job, *, live: bool) -> Failure | None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        return run_notebook(job, live=live)
+        return run_notebook(job)
     except (SystemExit, KeyboardInterrupt):
         os._exit(1)  # nobody waits for a result
 
@@ -52,14 +52,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def run_notebook(job: Job, *, live: bool) -> Failure | None:
+def run_notebook(job: Job) -> Failure | None:
     """Execute a notebook; return `None`, or what went wrong.
 
     The executed copy is written only if every cell ran, in one move.
     """
     try:
         job.partial.parent.mkdir(parents=True, exist_ok=True)
-        _store(job, _papermill(job, live=live))
+        _store(job, _papermill(job))
     except PapermillExecutionError as error:
         return Failure.of(job, f"{error.ename}: {error.evalue}")
     except CellTimeoutError:
@@ -73,14 +73,14 @@ def run_notebook(job: Job, *, live: bool) -> Failure | None:
     return None
 
 
-def _papermill(job: Job, *, live: bool) -> NotebookNode:
+def _papermill(job: Job) -> NotebookNode:
     notebook = parse_source(job.source, job.content)
     defaults = declared_parameters(notebook)
     notebook.metadata.pop("jupytext", None)  # an executed copy is no pair
     _set_environment(job.project)
     changed = {k: v for k, v in job.parameters.items() if v != defaults[k]}
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(changed)
-    progress = Progress(job.name, live=live)
+    progress = Progress(job.name)
     with tempfile.TemporaryDirectory() as sockets, progress.shown(cells):
         return papermill.execute_notebook(
             notebook,
