@@ -14,16 +14,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Lock
+from typing import NamedTuple
 
 from playwright.sync_api import Browser, Error
 
-from tools.browser import accessibility, keyboard, layout, reading, screenshots
+from tools.browser import accessibility, keyboard, layout, reading
 from tools.browser.chromium import browser_version, open_browser, visit
 from tools.browser.passed import Passed
 from tools.command import arguments, report
@@ -33,85 +32,60 @@ from tools.project import BuildError, Project
 WORKERS = 4
 
 
-@dataclass
-class Findings:
-    """What came to light.
+class Findings(NamedTuple):
+    """What came to light about a page.
 
     Attributes:
         problems: What must not be, a line each.
         notes: Lesser findings of the accessibility rules, a line each.
-        files: By page that has no problem: all files that it asked for.
+        files: All files that it asked for.
     """
 
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    files: dict[Page, set[Path]] = field(default_factory=dict)
-
-    def add(self, other: "Findings") -> None:
-        """Add what else came to light."""
-        self.problems += other.problems
-        self.notes += other.notes
-        self.files |= other.files
+    problems: list[str]
+    notes: Collection[str] = ()
+    files: Collection[Path] = ()
 
 
 def check_page(browser: Browser, page: Page, pictures: Path | None = None) -> Findings:
     """What is wrong with a page; pictures of it, if a folder for them is given."""
     try:
-        return _check_page(browser, page, pictures)
+        with visit(browser, page, accessibility.SCRIPT) as seen:
+            if pictures:
+                seen.take_pictures(pictures)
+            problems = layout.check(seen)
+            serious, lesser = accessibility.check(seen)
+        # With the toggles as they were and at full width again: in a tab of its own.
+        with visit(browser, page) as fresh:
+            problems += [*seen.problems, *serious, *keyboard.check(fresh), *reading.check(fresh)]
     except Error as error:
         return Findings([f"{page.name}: the browser gave up: {error.message}"])
-
-
-def _check_page(browser: Browser, page: Page, pictures: Path | None) -> Findings:
-    with visit(browser, page, accessibility.SCRIPT) as seen:
-        if pictures:
-            screenshots.take(seen, pictures)
-        problems = layout.check(seen)
-        serious, lesser = accessibility.check(seen)
-    # With the toggles as they were and at full width again: in a tab of its own.
-    with visit(browser, page) as fresh:
-        problems += [*seen.problems, *serious, *keyboard.check(fresh), *reading.check(fresh)]
-    return Findings(
-        [f"{page.name}: {problem}" for problem in problems],
-        [f"{page.name}: {note}" for note in lesser],
-        {} if problems else {page: seen.files | fresh.files},
-    )
+    told, notes = ([f"{page.name}: {line}" for line in lines] for lines in (problems, lesser))
+    return Findings(told, notes, seen.files | fresh.files)
 
 
 def check_pages(
-    every: Sequence[Page],
-    pictures: Path | None = None,
-    tell: Callable[[Findings], None] = lambda _: None,
-) -> Findings:
-    """What is wrong with the pages, several at a time, each worker with a browser of its own.
+    every: Sequence[Page], pictures: Path | None, tell: Callable[[Page, Findings], None]
+) -> None:
+    """Check pages, several at a time, each worker with a browser of its own.
 
     Args:
         every: The pages.
         pictures: A folder for pictures of them, if there are to be any.
         tell: Called with the findings of each page, as they come, one after the other.
     """
-    waiting: SimpleQueue[Page] = SimpleQueue()
-    for page in every:
-        waiting.put(page)
-    all_found, one_by_one = Findings(), Lock()
+    waiting, one_by_one = iter(every), Lock()
 
     def work() -> None:
         with open_browser() as browser:
-            while True:
-                try:
-                    page = waiting.get_nowait()
-                except Empty:
-                    return
+            for page in waiting:  # all workers take from the same pages
                 found = check_page(browser, page, pictures)
                 with one_by_one:
-                    all_found.add(found)
-                    tell(found)
+                    tell(page, found)
 
     workers = min(WORKERS, os.cpu_count() or 1, max(1, len(every)))
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(work) for _ in range(workers)]:
             done.result()
-    return all_found
 
 
 def check_search(site: Path) -> list[str]:
@@ -134,35 +108,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     every = [page for page in pages(site) if not page.is_redirect]
     chosen = [page for page in every if not args.page or page.name in args.page]
     start = time.perf_counter()
+    problems: list[str] = []
+    notes: list[str] = []
     try:
         if not chosen:
             which = f" named {', '.join(args.page)}" if args.page and every else ""
             raise BuildError(f"there are no pages{which} in {site}; run `make book`")
         passed = Passed(project, browser_version())
-        again = bool(args.page or args.screenshots)
-        chosen = [page for page in chosen if again or not passed.holds(page)]
+        if not args.page and not args.screenshots:
+            chosen = [page for page in chosen if not passed.holds(page)]
         done = iter(range(1, len(chosen) + 1))
 
-        def tell(found: Findings) -> None:
+        def tell(page: Page, found: Findings) -> None:
             for line in found.problems:
                 print(f"check_browser: {line}", flush=True)
-            for page, files in found.files.items():
-                passed.note(page, files)
-            passed.write()  # at once: a check that is cut keeps what it found
+            if not found.problems:
+                passed.note(page, found.files)  # at once: a check that is cut keeps what it found
             print(f"check_browser: {next(done)} of {len(chosen)} pages", flush=True)
+            problems.extend(found.problems)
+            notes.extend(found.notes)
 
-        found = check_pages(chosen, args.screenshots, tell)
-        found.problems += check_search(site)
+        check_pages(chosen, args.screenshots, tell)
+        problems += check_search(site)
     except BuildError as error:
         print(f"check_browser: {error}", file=sys.stderr)
         return 2
-    for note in sorted(found.notes):
+    for note in sorted(notes):
         print(f"check_browser: for information: {note}")
-    seconds = f"{time.perf_counter() - start:.0f} s"
-    print(f"check_browser: {seconds}, {len(found.notes)} lesser findings")
+    print(f"check_browser: {time.perf_counter() - start:.0f} s, {len(notes)} lesser findings")
     if len(chosen) < len(every) and not args.page:
         print(f"check_browser: {len(every) - len(chosen)} pages are as they were when they passed")
-    return report("check_browser", len(chosen), sorted(found.problems))
+    return report("check_browser", len(chosen), sorted(problems))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,8 @@ from tools.project import Project
 
 PAGE_BYTES = 3_000_000
 LOADED = (
-    ("script[src]", "src"),
-    ("img[src]", "src"),
-    ("iframe[src]", "src"),
-    ("source[src]", "src"),
-    ("link[rel~=stylesheet][href]", "href"),
-    ("link[rel~=preload][href]", "href"),
-    ("link[rel~=icon][href]", "href"),
+    "script[src], img[src], iframe[src], source[src],"
+    "link[rel~=stylesheet][href], link[rel~=preload][href], link[rel~=icon][href]"
 )
 CSS_URL = re.compile(r"""(?:url\(\s*|@import\s+)["']?([^"')\s]+)""")
 
@@ -60,43 +55,35 @@ def link_problems(page: Page, every: dict[Path, Page]) -> Iterator[str]:
 
 
 def image_problems(page: Page) -> Iterator[str]:
-    """Images that are missing, or that a screen reader could not describe; heavy pages."""
+    """Images that a screen reader could not describe; heavy pages."""
     weight = page.path.stat().st_size
     for tag in page.tags("img[src]"):
         url = str(tag["src"])
         target = page.target(url)
         if not str(tag.get("alt") or "").strip():
             yield f"{page.name}: image {url[:80]} has no alternative text"
-        if target is None:
-            continue
-        if target.is_file():
+        if target and target.is_file():
             weight += target.stat().st_size
-        else:
-            yield f"{page.name}: image {url} is not in the site"
     if weight > PAGE_BYTES:
         yield f"{page.name}: {weight / 1e6:.1f} MB with its images, more than {PAGE_BYTES / 1e6} MB"
 
 
 def loading_problems(page: Page) -> Iterator[str]:
     """Scripts, styles and images that are missing or would be fetched from another host."""
-    for selector, attribute in LOADED:
-        for tag in page.tags(selector):
-            url = str(tag[attribute])
-            target = page.target(url)
-            if target is None and urlsplit(url).scheme != "data":
-                yield f"{page.name}: loads {url} from another host"
-            elif target is not None and not target.is_file():
-                yield f"{page.name}: loads {url}, which is not in the site"
-            elif target is not None and target.suffix == ".css":
-                yield from _style_problems(page, target.read_text(encoding="utf-8"), target.name)
-    for tag in page.tags("style"):
-        yield from _style_problems(page, tag.get_text(), "a style element")
-
-
-def _style_problems(page: Page, css: str, where: str) -> Iterator[str]:
-    for url in CSS_URL.findall(css):
-        if urlsplit(url).netloc:
-            yield f"{page.name}: {where} loads {url} from another host"
+    styles = [("a style element", tag.get_text()) for tag in page.tags("style")]
+    for tag in page.tags(LOADED):
+        url = str(tag.get("src") or tag["href"])
+        target = page.target(url)
+        if target is None and urlsplit(url).scheme != "data":
+            yield f"{page.name}: loads {url} from another host"
+        elif target is not None and not target.is_file():
+            yield f"{page.name}: loads {url}, which is not in the site"
+        elif target is not None and target.suffix == ".css":
+            styles.append((target.name, target.read_text(encoding="utf-8")))
+    for where, css in styles:
+        for url in CSS_URL.findall(css):
+            if urlsplit(url).netloc:
+                yield f"{page.name}: {where} loads {url} from another host"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,12 +10,10 @@ pytest-regressions would keep whole pictures and compare files, not executed not
 """
 
 import base64
-import io
 import json
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tools.command import arguments
+from tools.digest import stored_json
 from tools.project import BuildError, Project
 from tools.render import named_figures
+from tools.thumbnails import on_white
 
 PROFILE = "paper"
 LONGER_SIDE = 64
@@ -38,51 +38,35 @@ SIZE_TOLERANCE = 0.03
 """Relative, of width and height in pixels."""
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """What is kept of a figure.
+Fingerprint = dict[str, Any]
+"""What is kept of a figure, as JSON: its size in pixels, and its thumbnail with its shape."""
 
-    Attributes:
-        size: Width and height in pixels.
-        thumbnail: Red, green and blue of its thumbnail, height × width × 3 values up to 255.
-    """
 
-    size: tuple[int, int]
-    thumbnail: NDArray[np.uint8]
+def fingerprint(picture: bytes) -> Fingerprint:
+    """That of a PNG file."""
+    image = on_white(picture)
+    scale = LONGER_SIDE / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = np.asarray(image.resize((width, height), Image.Resampling.BOX))
+    packed = base64.b64encode(zlib.compress(small.tobytes(), 9)).decode()
+    return {"size": [*image.size], "shape": [*small.shape], "thumbnail": packed}
 
-    @classmethod
-    def of(cls, picture: bytes) -> "Fingerprint":
-        """That of a PNG file, on white ground where it is transparent."""
-        image = Image.open(io.BytesIO(picture)).convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(ground, image).convert("RGB")
-        scale = LONGER_SIDE / max(flat.size)
-        width, height = (max(1, round(side * scale)) for side in flat.size)
-        small = flat.resize((width, height), Image.Resampling.BOX)
-        return cls(image.size, np.asarray(small, dtype=np.uint8))
 
-    def facts(self) -> dict[str, Any]:
-        """As JSON."""
-        packed = base64.b64encode(zlib.compress(self.thumbnail.tobytes(), 9)).decode()
-        return {"size": self.size, "shape": self.thumbnail.shape, "thumbnail": packed}
+def change(old: Fingerprint, new: Fingerprint) -> str:
+    """What is different, in words; empty if it is within the tolerance."""
+    growth = max(abs(b / a - 1) for a, b in zip(old["size"], new["size"], strict=True))
+    if growth > SIZE_TOLERANCE:
+        before, now = ("{} × {}".format(*each["size"]) for each in (old, new))
+        return f"was {before} pixels large and is {now}"
+    small = _thumbnail(old)
+    fitted = Image.fromarray(_thumbnail(new)).resize((small.shape[1], small.shape[0]))
+    most = np.abs(small - np.asarray(fitted, dtype=np.float64)).max()
+    return f"differs by {most:.0f} of 255" if most > LARGEST_DIFFERENCE else ""
 
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> "Fingerprint":
-        """That with these facts."""
-        pixels = zlib.decompress(base64.b64decode(facts["thumbnail"]))
-        width, height = facts["size"]
-        return cls((width, height), np.frombuffer(pixels, np.uint8).reshape(facts["shape"]))
 
-    def change_to(self, other: "Fingerprint") -> str:
-        """What is different in another one, in words; empty if it is within the tolerance."""
-        growth = max(abs(b / a - 1) for a, b in zip(self.size, other.size, strict=True))
-        if growth > SIZE_TOLERANCE:
-            before, now = (f"{width} × {height}" for width, height in (self.size, other.size))
-            return f"was {before} pixels large and is {now}"
-        height, width, _ = self.thumbnail.shape
-        fitted = Image.fromarray(other.thumbnail).resize((width, height))
-        most = np.abs(self.thumbnail - np.asarray(fitted, dtype=np.float64)).max()
-        return f"differs by {most:.0f} of 255" if most > LARGEST_DIFFERENCE else ""
+def _thumbnail(kept: Fingerprint) -> NDArray[np.uint8]:
+    pixels = zlib.decompress(base64.b64decode(kept["thumbnail"]))
+    return np.frombuffer(pixels, np.uint8).reshape(kept["shape"])
 
 
 def fingerprints(project: Project) -> dict[str, Fingerprint]:
@@ -96,7 +80,8 @@ def fingerprints(project: Project) -> dict[str, Fingerprint]:
         copy = project.executed(PROFILE) / f"{source.stem}.ipynb"
         if not copy.exists():
             raise BuildError(f"{source.stem} is not executed; run `make book PROFILE={PROFILE}`")
-        found |= {name: Fingerprint.of(picture) for name, picture in named_figures(copy)}
+        figures = named_figures(stored_json(copy))
+        found |= {name: fingerprint(picture) for name, picture in figures}
     return found
 
 
@@ -104,13 +89,13 @@ def changes(old: Mapping[str, Fingerprint], new: Mapping[str, Fingerprint]) -> l
     """What changed, appeared or vanished, a line each."""
     told = dict.fromkeys(old.keys() - new.keys(), "vanished")
     told |= dict.fromkeys(new.keys() - old.keys(), "is new")
-    told |= {name: old[name].change_to(new[name]) for name in old.keys() & new.keys()}
+    told |= {name: change(old[name], new[name]) for name in old.keys() & new.keys()}
     return sorted(f"{name} {change}" for name, change in told.items() if change)
 
 
 def write(path: Path, found: Mapping[str, Fingerprint]) -> None:
     """Keep fingerprints, a line each, so that a difference of the file names the figures."""
-    lines = [f'"{name}": {json.dumps(found[name].facts())}' for name in sorted(found)]
+    lines = [f'"{name}": {json.dumps(found[name])}' for name in sorted(found)]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
@@ -122,8 +107,8 @@ def read(path: Path) -> dict[str, Fingerprint]:
     """
     if not path.exists():
         raise BuildError(f"{path.name} is missing; `make figures` writes it")
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Fingerprint.from_facts(one) for name, one in facts.items()}
+    kept: dict[str, Fingerprint] = json.loads(path.read_text(encoding="utf-8"))
+    return kept
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -51,6 +51,9 @@ SMOKE_CELL_SECONDS = 120
 UNKNOWN_SECONDS = 60.0
 """What a notebook is expected to take of which nothing is known."""
 
+INPUTS = ("cbnlib", "notebooks", "records", "constraints.txt")
+"""What an execution depends on; changes elsewhere leave a commit's results what they are."""
+
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     """The jobs for the notebooks a command line names.
@@ -69,10 +72,13 @@ def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     if args.seed is not None:
         given["seed"] = args.seed
     _refuse_unknown(given, declared)
-    return [
-        _job(project, source, content, _values(declared[source] or {}, given), args)
-        for source, content in contents.items()
-    ]
+    jobs = []
+    for source, content in contents.items():
+        parameters = _values(declared[source] or {}, given)
+        digest = execution_digest(project, source, content, parameters)
+        timeout = args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS)
+        jobs.append(Job(project, source, content, args.profile, parameters, digest, timeout))
+    return jobs
 
 
 def _declared(source: Path, content: bytes) -> "dict[str, Parameter] | None":
@@ -106,24 +112,6 @@ def _values(
     }
 
 
-def _job(
-    project: Project,
-    source: Path,
-    content: bytes,
-    parameters: "Mapping[str, Parameter]",
-    args: argparse.Namespace,
-) -> Job:
-    return Job(
-        project=project,
-        source=source,
-        content=content,
-        profile=args.profile,
-        parameters=parameters,
-        digest=execution_digest(project, source, content, parameters),
-        timeout=args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS),
-    )
-
-
 def remove_stale(project: Project, jobs: Sequence[Job]) -> None:
     """Remove what the jobs make out of date: their old copies and the whole rendered site."""
     for job in jobs:
@@ -149,7 +137,6 @@ def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
         return {}
     project = jobs[0].project
     expected = expected_seconds(project, jobs)
-    live = sys.stderr.isatty() and min(workers, len(jobs)) == 1
     outlook, failures = Outlook(expected, workers), {}
     resource_tracker.ensure_running()  # in some versions of Python its start unblocks signals
     # Ctrl-C is for this process alone: what the pool starts inherits the signals that are blocked.
@@ -157,7 +144,7 @@ def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
     with ThreadPoolExecutor(workers, "", signal.pthread_sigmask, blocked) as pool, _leaving():
         print(f"execute: {outlook.line()}", flush=True)
         longest_first = sorted(jobs, key=lambda job: -expected[job.name])
-        started = [pool.submit(_run_in_process, job, outlook, live) for job in longest_first]
+        started = [pool.submit(_run_in_process, job, outlook) for job in longest_first]
         for future in as_completed(started):
             job, failure, seconds = future.result()
             if failure:
@@ -194,7 +181,7 @@ def _leaving() -> Iterator[None]:
         os._exit(130)
 
 
-def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failure | None, float]:
+def _run_in_process(job: Job, outlook: Outlook) -> tuple[Job, Failure | None, float]:
     """A process for each notebook: if one is killed, the others go on."""
     from tools.run_notebook import run_in_own_process
 
@@ -204,7 +191,7 @@ def _run_in_process(job: Job, outlook: Outlook, live: bool) -> tuple[Job, Failur
     context.set_forkserver_preload(["tools.run_notebook"])  # papermill takes 2 s to import
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
-            failure = process.submit(run_in_own_process, job, live=live).result()
+            failure = process.submit(run_in_own_process, job).result()
         except BrokenProcessPool:
             failure = Failure.of(job, "the process that ran it was killed")
     outlook.end(job.name)
@@ -216,6 +203,16 @@ def _is_done(job: Job) -> bool:
     return facts.get("digest") == job.digest and same_records(job.project, facts)
 
 
+def build_environment(project: Project) -> dict[str, str]:
+    """Versions, processor, threads of this process, and the commit of the project, if any."""
+    from cbnlib.runs.provenance import commit_of, environment
+
+    facts = environment()
+    facts.pop("commit", None)
+    commit = commit_of(project.root, *INPUTS)
+    return facts | ({"commit": commit} if commit else {})
+
+
 def build(project: Project, args: argparse.Namespace) -> int:
     """Bring the executed notebooks up to date; return the exit status."""
     jobs = plan(project, args)
@@ -224,8 +221,6 @@ def build(project: Project, args: argparse.Namespace) -> int:
         print(f"{job.name}: {'executing' if job in stale else 'unchanged'}", flush=True)
     remove_stale(project, stale)
     if stale:
-        from tools.provenance import build_environment
-
         environment = build_environment(project)
         records = record_digests(project)
         stale = [replace(job, environment=environment, records=records) for job in stale]

@@ -5,6 +5,7 @@ error in it is a warning, and so an error of the build. No chapter that failed i
 and lists name those chapters.
 """
 
+import json
 import platform
 import re
 from collections import Counter
@@ -16,16 +17,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import nbformat
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
 from cbnlib._checks import check_choice
 from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict, claims_of
 from cbnlib.book.notebook import NOT_AVAILABLE
-from tools.executed import is_stand_in, links, read_executed
-from tools.project import Project
-from tools.provenance import Execution, Records
-from tools.stability import by_rounding, records, share, verdicts, within
+from tools.executed import Execution, is_stand_in, links, read_executed
+from tools.project import Project, files_in
+from tools.stability import KEY, agreement, records, stated, within
 
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
@@ -47,17 +46,39 @@ STABILITY = """\
 
 
 def _count(verdict: Verdict) -> Callable[[list[Claim]], int]:
-    return lambda stated: sum(claim.counts and claim.verdict == verdict for claim in stated)
+    return lambda claims: sum(claim.counts and claim.verdict == verdict for claim in claims)
 
 
 COUNTS: dict[str, Callable[[list[Claim]], int]] = {
-    "all": lambda stated: sum(claim.counts for claim in stated),
-    "checks": lambda stated: sum(not claim.counts for claim in stated),
+    "all": lambda claims: sum(claim.counts for claim in claims),
+    "checks": lambda claims: sum(not claim.counts for claim in claims),
     **{verdict: _count(verdict) for verdict in get_args(Verdict)},
-    "fewest values": lambda stated: min((len(claim.values) for claim in stated), default=0),
-    "most values": lambda stated: max((len(claim.values) for claim in stated), default=0),
+    "fewest values": lambda claims: min((len(claim.values) for claim in claims), default=0),
+    "most values": lambda claims: max((len(claim.values) for claim in claims), default=0),
 }
 """What can be counted of predictions; a check is no prediction."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What records took.
+
+    Attributes:
+        minutes: Of training, over all processes that took part.
+        megabytes: On disk.
+    """
+
+    minutes: float
+    megabytes: float
+
+    @classmethod
+    def of(cls, folders: Iterable[Path]) -> "Records":
+        """Read it from the records' folders; zeros if there is none."""
+        files = [path for folder in folders for path in files_in(folder)]
+        sealed = [path for path in files if path.name == "record.json"]
+        facts = [json.loads(path.read_text(encoding="utf-8")) for path in sealed]
+        seconds = sum(one["provenance"]["seconds"] for one in facts)
+        return cls(seconds / 60, sum(path.stat().st_size for path in files) / 1e6)
 
 
 @dataclass(frozen=True)
@@ -144,9 +165,11 @@ class Facts:
 
     def networks(self, which: str) -> str:
         """How many trained networks a chapter lists, or `all`."""
-        chapters = self._chapters()
-        chosen = chapters.values() if which == "all" else [chapters[which]]
-        number = sum(map(_networks, chosen))
+        if which != "all" and is_stand_in(self._chapters()[which]):
+            return NOT_AVAILABLE
+        runs = self._executions()
+        chosen = runs.values() if which == "all" else [runs[which]]
+        number = sum(sum(run.networks.values()) for run in chosen)
         if not number and not self._missing():
             raise LookupError(f"no trained networks in {which!r}")
         return str(number) if number else NOT_AVAILABLE
@@ -282,9 +305,9 @@ def plain(text: str) -> str:
     return PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
-def reproduced(stated: list[Claim]) -> str:
+def reproduced(claims: list[Claim]) -> str:
     """How many predictions were reproduced, of how many, but for checks."""
-    return f"{COUNTS['reproduced'](stated)} of {COUNTS['all'](stated)}"
+    return f"{COUNTS['reproduced'](claims)} of {COUNTS['all'](claims)}"
 
 
 def in_words(seconds: float) -> str:
@@ -301,21 +324,19 @@ def in_words(seconds: float) -> str:
 
 def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
     """How many builds and predictions there are, by kind."""
-    shares = [share(found) for found in verdicts(builds).values()]
-    same = sum(each == 1 for each in shares)
-    most = sum(MOST <= each < 1 for each in shares)
-    rounding, pairs = by_rounding(builds)
+    every = stated(builds)
+    shares, by_seed = agreement(every), agreement(every, "seed")
     return {
         "builds": len(builds),
         "complete": sum(not build["failed"] for build in builds),
         "seeds": len({build["seed"] for build in builds}),
         "roundings": len({build["rounding"] for build in builds}),
         "predictions": len(shares),
-        "same": same,
-        "most": most,
-        "rest": len(shares) - same - most,
-        "rounding": rounding,
-        "pairs": pairs,
+        "same": sum(shares == 1),
+        "most": sum((shares >= MOST) & (shares < 1)),
+        "rest": sum(shares < MOST),
+        "rounding": sum(by_seed < 1),
+        "pairs": len(by_seed),
     }
 
 
@@ -330,19 +351,6 @@ def _claim_row(claim: Claim) -> list[str]:
     ]
 
 
-def _networks(notebook: NotebookNode) -> int:
-    """How many networks a notebook's tables of origins list."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
-    number = 0
-    for page in (BeautifulSoup(page, "html.parser") for page in pages if "networks" in page):
-        header = [cell.get_text().strip() for cell in page.select("thead th")]
-        if {"origin", "networks"} <= set(header):
-            rows = (row.find_all("td") for row in page.select("tbody tr"))
-            number += sum(int(cells[header.index("networks")].get_text()) for cells in rows)
-    return number
-
-
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
     minutes = f"{kept.minutes:.1f}" if kept.minutes else ""
     megabytes = f"{kept.megabytes:.1f}" if kept.megabytes else ""
@@ -350,15 +358,17 @@ def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
 
 
 def _changing(builds: list[dict[str, Any]]) -> str:
-    found = {key: told for key, told in sorted(verdicts(builds).items()) if share(told) < 1}
-    values, rows = within(builds), list[list[str]]()
-    for stem, keys in groupby(found, key=lambda key: key[0]):
-        rows.append([links([stem]), *[""] * (len(MARKS) + 1)])
-        for key in keys:
-            count = Counter(found[key])
-            cells = [str(count[verdict] or "") for verdict in MARKS]
-            pooled = "{} of {}".format(*values[key]) if key in values else ""
-            rows.append([f"**{key[1]}, {key[2]}.** {key[3]}", *cells, pooled])
+    rows = list[list[str]]()
+    for stem, chapter in stated(builds).groupby("chapter"):
+        of_chapter = []
+        for (_, paper, task, text, _), found in chapter.groupby(KEY):
+            told = Counter(found["verdict"])
+            if len(told) > 1:
+                numbers = [str(told[verdict] or "") for verdict in MARKS]
+                values = within(found["score"])
+                of_chapter.append([f"**{paper}, {task}.** {text}", *numbers, values])
+        if of_chapter:
+            rows += [[links([stem]), *[""] * (len(MARKS) + 1)], *of_chapter]
     header = ["task and prediction", *MARKS.values(), "values within"]
     return "\n".join(table(header, rows)) if rows else "*No verdict changes.*"
 

@@ -26,7 +26,7 @@ class Job:
     timeout: int | None
     """Seconds a cell may take; `None` for no limit."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What it runs on, as `build_environment` tells."""
+    """What it runs on, as `build_environment` of `tools.execute` tells."""
     records: Mapping[str, str] = field(default_factory=dict)
     """Digests of the records there are when it starts, as `record_digests` gives them."""
 
@@ -52,9 +52,11 @@ class Job:
 
     def asked(self, cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """The records that the cells of a copy asked for, with their digests."""
-        from tools.outputs import records_asked
+        from cbnlib.book.where import ASKED
+        from tools.executed import outputs_with
 
-        return {name: self.records.get(name, "") for name in sorted(records_asked(cells))}
+        asked = {n for output in outputs_with(ASKED, cells) for n in output["metadata"][ASKED]}
+        return {name: self.records.get(name, "") for name in sorted(asked)}
 
 
 @dataclass(frozen=True)

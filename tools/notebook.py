@@ -1,4 +1,4 @@
-"""Read a notebook's MyST source: its cells, its parameters, what it imports."""
+"""Read a notebook's MyST source: its cells and its parameters."""
 
 import ast
 import math
@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import jupytext
-from IPython.core.inputtransformer2 import TransformerManager
 from jupytext.config import load_jupytext_config
 from nbformat import NotebookNode
 
@@ -92,25 +91,3 @@ def parse_parameter(name: str, text: str, default: Parameter) -> Parameter:
     if kind is float and NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     raise BuildError(f"parameter {name} must be of type {kind.__name__}, got {text!r}")
-
-
-def imported_packages(notebook: NotebookNode) -> set[str]:
-    """The packages that the code cells import.
-
-    Raises:
-        SyntaxError: Python cannot parse a cell.
-    """
-    manager = TransformerManager()
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    trees = [ast.parse(manager.transform_cell(source)) for source in code]
-    return {name.split(".")[0] for tree in trees for name in _imported(tree)}
-
-
-def _imported(tree: ast.AST) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
-    return names

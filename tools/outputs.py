@@ -1,9 +1,7 @@
 """Make the outputs of an executed notebook fit for a page, and the same from run to run."""
 
 import re
-from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
@@ -52,12 +50,6 @@ def clean_outputs(notebook: NotebookNode) -> None:
         if cell.cell_type == "code":
             shown = [out for out in cell.outputs if ASKED not in out.get("metadata", {})]
             cell.outputs = _without_timing(shown)
-
-
-def records_asked(cells: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The records that were asked for: the starts of their experiments' digests."""
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return {name for output in outputs for name in output.get("metadata", {}).get(ASKED, [])}
 
 
 def _without_timing(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -4,175 +4,157 @@
 
 What was rendered last, pages in the order of the table of contents, A4, page numbers, bookmarks and
 links that lead inside the document; `_build/book.pdf`. Code that the pages fold away is left out.
-No maintained tool joins printed pages so that their links lead inside the document.
+The pages are put into one, and Chromium prints that: it makes the bookmarks from the headings.
+Sphinx has a builder for one page, but there the anchors of two chapters may have the same name.
 """
 
-import io
+import html
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from playwright.sync_api import Browser, PdfMargins
-from pypdf import PdfReader, PdfWriter
+from bs4 import Tag
 
-from tools.browser.chromium import SETTLE, open_browser
+from tools.browser.chromium import PATIENCE, SETTLE, open_browser
 from tools.command import arguments
 from tools.pages import Page
-from tools.pdf_join import Printed, join
 from tools.project import BuildError, Project
 
 CHILDREN = ("parts", "chapters", "sections")
-MARGINS: PdfMargins = {"top": "16mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
 SCALE = 0.84
 """Of the print to the screen: text of about 10 points."""
 LARGEST_MEGABYTES = 30
-STYLE = (Path(__file__).parent / "pdf.css").read_text(encoding="utf-8")
+STYLE = Path(__file__).with_suffix(".css")
+LEFT_OUT = "a.headerlink, button, details.above-input, .tag_hide-input > .cell_input"
+"""What one would press, and the code that it shows."""
 
-# Run in the page before it is printed: opens what is folded, and links to each anchor that is
-# needed, for only of those does Chromium note where they are.
-PREPARE = """anchors => {
-  document.querySelectorAll('details').forEach(folded => { folded.open = true; });
-  document.querySelectorAll('.toggle-hidden').forEach(e => e.classList.remove('toggle-hidden'));
-  document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; });
-  const links = document.createElement('div');
-  links.className = 'anchors-for-print';
-  for (const anchor of anchors) {
-    const link = document.createElement('a');
-    link.href = '#' + encodeURIComponent(anchor);
-    links.append(link);
-  }
-  document.querySelector('article').append(links);
-}"""
+BOOK = """\
+<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{title}</title>
+{head}<link rel="stylesheet" href="{style}"></head>
+<body class="bd-content bd-article-container">{body}</body></html>
+"""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A page in the table of contents.
+def entries(project: Project) -> dict[str, str]:
+    """The pages in reading order, each with the part of the book it is in; empty outside of parts.
 
-    Attributes:
-        name: Its path in the site, without suffix.
-        part: The caption of the part it is in; empty outside of parts.
+    Pages are named by their paths in the site, without suffix.
     """
-
-    name: str
-    part: str
-
-
-def entries(project: Project) -> list[Entry]:
-    """The pages in reading order."""
     toc = yaml.safe_load((project.book / "_toc.yml").read_text(encoding="utf-8"))
-    return [Entry(toc["root"], ""), *_below(toc, "")]
+    return {toc["root"]: ""} | dict(_below(toc, ""))
 
 
-def _below(node: dict[str, Any], part: str) -> Iterator[Entry]:
-    for key in CHILDREN:
-        for child in node.get(key, []):
-            inside = child.get("caption", part)
-            if "file" in child:
-                yield Entry(child["file"], inside)
-            yield from _below(child, inside)
+def _below(node: dict[str, Any], part: str) -> Iterator[tuple[str, str]]:
+    for child in (child for key in CHILDREN for child in node.get(key, [])):
+        inside = child.get("caption", part)
+        if "file" in child:
+            yield child["file"], inside
+        yield from _below(child, inside)
 
 
-def needed_anchors(every: Sequence[Page]) -> dict[Path, set[str]]:
-    """For each page the anchors that the book's pages link to, and those of its sections."""
-    needed = {page.path: {anchor for anchor, _ in sections(page)} for page in every}
-    for page in every:
-        for url in page.links:
-            target, anchor = page.target(url), unquote(urlsplit(url).fragment)
-            if target in needed and anchor:
-                needed[target].add(anchor)
-    return {page.path: needed[page.path] & page.anchors for page in every}
-
-
-def sections(page: Page) -> list[tuple[str, str]]:
-    """Anchors and titles of a page's sections."""
-    return [
-        (str(section["id"]), section.find("h2").get_text().rstrip("#").strip())  # type: ignore[union-attr]
-        for section in page.tags("article section[id]:has(> h2)")
-    ]
-
-
-def title_of(page: Page) -> str:
-    """The title, with its number."""
-    return page.tags("article h1")[0].get_text().rstrip("#").strip()
-
-
-def printed(browser: Browser, page: Page, part: str, anchors: set[str]) -> Printed:
-    """Print a page."""
-    tab = browser.new_page(color_scheme="light", viewport={"width": 900, "height": 1200})
-    tab.goto(page.path.as_uri(), wait_until="load")
-    tab.emulate_media(media="print", color_scheme="light")
-    tab.add_style_tag(content=STYLE)
-    tab.evaluate(PREPARE, sorted(anchors))
-    tab.evaluate(SETTLE)  # waits for formulas and images
-    pdf = tab.pdf(format="A4", margin=MARGINS, print_background=True, scale=SCALE)
-    tab.close()
-    return Printed(page.path, title_of(page), part, sections(page), pdf)
-
-
-def number_pages(browser: Browser, writer: PdfWriter) -> None:
-    """Print the page's number at the foot of every page but the first, then compress each page."""
-    sheets = "".join(
-        f"<div><span>{number if number > 1 else ''}</span></div>"
-        for number in range(1, len(writer.pages) + 1)
-    )
-    style = (
-        "@page{size:A4;margin:0} body{margin:0;font:9pt sans-serif;color:#555}"
-        "div{height:297mm;position:relative;break-after:page;overflow:hidden}"
-        "div:last-child{break-after:auto}"
-        "span{position:absolute;bottom:9mm;width:100%;text-align:center}"
-    )
-    tab = browser.new_page()
-    tab.set_content(f"<style>{style}</style>{sheets}")
-    numbers = PdfReader(io.BytesIO(tab.pdf(prefer_css_page_size=True))).pages
-    tab.close()
-    for page, number in zip(writer.pages, numbers, strict=True):
-        page.merge_page(number)
-        page.compress_content_streams()
-
-
-def make_pdf(project: Project) -> PdfWriter:
-    """The book as one PDF.
+def one_page(project: Project) -> str:
+    """The whole book as one page.
 
     Raises:
-        BuildError: The book is not rendered, or there is no browser.
+        BuildError: The book is not rendered.
     """
-    contents: Mapping[Path, Entry] = {
-        project.site / f"{entry.name}.html": entry for entry in entries(project)
-    }
-    if missing := [path.name for path in contents if not path.is_file()]:
+    parts = {project.site / f"{name}.html": part for name, part in entries(project).items()}
+    if missing := [path.name for path in parts if not path.is_file()]:
         raise BuildError(f"{missing[0]} is not in {project.site}; run `make book`")
-    every = [Page(project.site, path) for path in contents]
-    anchors = needed_anchors(every)
+    head: dict[str, None] = {}
+    body, before = [], ""
+    for path, part in parts.items():
+        page = Page(project.site, path)
+        for tag in page.tags("head > link[rel~=stylesheet], head > script"):
+            for address in ("href", "src"):
+                if target := address in tag.attrs and page.target(str(tag[address])):
+                    tag[address] = target.as_uri()
+            if tag.name == "link" or "mathjax" in str(tag).lower():
+                head[str(tag)] = None
+        if part != before:
+            body.append(f"<h1>{html.escape(part)}</h1>")
+        body.append(str(_article(page, parts, level=2 if part else 1)))
+        before = part
     config = yaml.safe_load((project.root / "_config.yml").read_text(encoding="utf-8"))
+    filled = {"title": html.escape(config["title"]), "style": STYLE.as_uri()}
+    return BOOK.format(head="".join(head), body="".join(body), **filled)
+
+
+def _article(page: Page, book: Mapping[Path, str], level: int) -> Tag:
+    """What a page says, with its anchors and links as they are in the whole book.
+
+    Args:
+        page: The page.
+        book: All pages of the book.
+        level: Of its title among the bookmarks.
+    """
+    [article] = page.tags("article")
+    for tag in article.select(LEFT_OUT):
+        tag.decompose()
+    for link in article.select("a[href]"):
+        target, anchor = page.target(str(link["href"])), urlsplit(str(link["href"])).fragment
+        if target and target in book:
+            link["href"] = f"#{_place(page, target, unquote(anchor))}"
+        elif target:
+            link.unwrap()  # a file of the site
+    for image in article.select("img[src]"):
+        if target := page.target(str(image["src"])):
+            image["src"] = target.as_uri()
+    for folded in article.select("details"):
+        folded["open"] = ""
+    for tag in article.find_all(id=True):
+        tag["id"] = _place(page, page.path, str(tag["id"]))
+    for heading in article.select("h1, h2, h3, h4"):
+        heading["aria-level"] = str(int(heading.name[1]) + level - 1)
+    article["id"] = _place(page, page.path, "")
+    return article
+
+
+def _place(page: Page, target: Path, anchor: str) -> str:
+    """The name of an anchor in the whole book; an empty one is the start of a page."""
+    return f"{Page(page.site, target).name}--{anchor}"
+
+
+def make_pdf(project: Project, target: Path) -> None:
+    """Print the book.
+
+    Raises:
+        BuildError: The book is not rendered, a formula or an image is broken, or there is no
+            browser.
+    """
+    source = project.build / "book.html"
+    source.write_text(one_page(project), encoding="utf-8")
     with open_browser() as browser:
-        chapters = [
-            printed(browser, page, contents[page.path].part, anchors[page.path]) for page in every
-        ]
-        writer = join(chapters, config["title"])
-        number_pages(browser, writer)
-    return writer
+        tab = browser.new_page(color_scheme="light", viewport={"width": 900, "height": 1200})
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(source.as_uri(), wait_until="load")
+        if problems := tab.evaluate(SETTLE):  # waits for formulas and images
+            raise BuildError("\n".join(problems))
+        tab.pdf(
+            path=target,
+            prefer_css_page_size=True,
+            print_background=True,
+            scale=SCALE,
+            outline=True,
+            tagged=True,
+        )
+    source.unlink()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = arguments(__doc__)
-    args = parser.parse_args(argv)
-    project = Project(args.root)
+    project = Project(arguments(__doc__).parse_args(argv).root)
     target = project.build / "book.pdf"
     try:
-        writer = make_pdf(project)
+        make_pdf(project, target)
     except BuildError as error:
         print(f"pdf: {error}", file=sys.stderr)
         return 2
-    writer.compress_identical_objects()
-    writer.write(target)
     megabytes = target.stat().st_size / 1e6
-    print(f"pdf: {len(writer.pages)} pages, {megabytes:.1f} MB: {target.relative_to(project.root)}")
+    print(f"pdf: {megabytes:.1f} MB: {target.relative_to(project.root)}")
     if megabytes > LARGEST_MEGABYTES:
         print(f"pdf: it is larger than the limit of {LARGEST_MEGABYTES} MB", file=sys.stderr)
         return 1

@@ -2,7 +2,6 @@
 
 The MyST file `problems/N_name.md` is the source, with solutions. From it this command writes
 `problems/student/N_name.ipynb`, by the preprocessors with which nbgrader releases an assignment.
-The same source gives the same bytes on every machine.
 
     python -m tools.problems            # write the student's editions
     python -m tools.problems --check    # write nothing, exit 1 and name what is out of step
@@ -12,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 from nbgrader.nbgraderformat import ValidationError
 from nbgrader.preprocessors import (
@@ -24,7 +22,7 @@ from nbgrader.preprocessors import (
 )
 from traitlets.config.loader import Config, PyFileConfigLoader
 
-from tools.command import arguments, keep_in_step
+from tools.derived import Derived
 from tools.notebook import read_source
 from tools.project import BuildError, Project, files_in
 
@@ -69,45 +67,17 @@ def student_edition(source: Path, settings: Config) -> NotebookNode:
     return notebook
 
 
-def student_text(source: Path, settings: Config) -> str:
-    """The committed student's edition of a problem set, as text."""
-    notebook = student_edition(source, settings)
-    nbformat.validate(notebook)
-    text: str = nbformat.writes(notebook, version=4)
-    return f"{text}\n"
-
-
-def out_of_step(project: Project) -> list[str]:
-    """What is wrong with the committed student's editions, a line each."""
-    settings, problems = grader_settings(project), []
-    sources = problem_sets(project)
-    for source in sources:
-        edition = project.students / f"{source.stem}.ipynb"
-        if not edition.exists():
-            problems.append(f"student/{edition.name} is missing")
-        elif edition.read_text(encoding="utf-8") != student_text(source, settings):
-            problems.append(f"student/{edition.name} differs from {source.name}")
-    stems = {source.stem for source in sources}
-    strays = [path for path in files_in(project.students) if path.stem not in stems]
-    return problems + [f"student/{stray.name} has no {stray.stem}.md" for stray in strays]
-
-
-def write_editions(project: Project) -> None:
-    """Write the student's edition of every set.
-
-    Raises:
-        BuildError: nbgrader does not accept a source.
-    """
-    settings = grader_settings(project)
-    project.students.mkdir(exist_ok=True)
-    for source in problem_sets(project):
-        edition = project.students / f"{source.stem}.ipynb"
-        edition.write_text(student_text(source, settings), encoding="utf-8")
+EDITIONS = Derived(
+    "problems",
+    problem_sets,
+    "student",
+    lambda source: student_edition(source, grader_settings(Project(source.parents[1]))),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    return keep_in_step("problems", arguments(__doc__), argv, write_editions, out_of_step)
+    return EDITIONS.main(__doc__, argv)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ papermill's own bar is silent during a cell, however long it takes.
 """
 
 import re
-import shutil
 import sys
 import threading
 import time
@@ -12,21 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 LINE_ENDS = re.compile(r"[\r\n]")
-CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress:
-    """The place a notebook is at, on standard error.
+    """The place a notebook is at: a line on standard error every `interval` seconds.
 
-    A notebook on its own in a terminal has a line that is written anew: the cell, the time since
-    the start, and what the cell wrote last to standard error, as a rule its progress bar. Where
-    several run at once, or there is no terminal, such a line is printed every `interval` seconds.
+    It tells the cell, the time since the start, and what the cell wrote last to standard error, as
+    a rule its progress bar.
     """
 
-    def __init__(self, name: str, *, live: bool, interval: float | None = None) -> None:
+    def __init__(self, name: str, interval: float = 10.0) -> None:
         self.name = name
-        self.live = live
-        self.interval = interval or (0.5 if live else 10.0)
+        self.interval = interval
         self.cells = 0
         self._cell = 0
         self._told = ""
@@ -44,8 +40,6 @@ class Progress:
         finally:
             self._over.set()
             ticker.join()
-            if self.live:
-                print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
     def next_cell(self, **_: object) -> None:
         """Take notice that a code cell starts; a hook of nbclient."""
@@ -62,7 +56,7 @@ class Progress:
     def line(self) -> str:
         """The place in words.
 
-        >>> progress = Progress("02_digits", live=False)
+        >>> progress = Progress("02_digits")
         >>> progress.cells = 12
         >>> for _ in range(3):
         ...     progress.next_cell()
@@ -77,11 +71,7 @@ class Progress:
 
     def _tick(self) -> None:
         while not self._over.wait(self.interval):
-            if self.live:
-                width = shutil.get_terminal_size().columns - 1
-                print(CLEAR_LINE + self.line()[:width], end="", file=sys.stderr, flush=True)
-            else:
-                print(self.line(), file=sys.stderr, flush=True)
+            print(self.line(), file=sys.stderr, flush=True)
 
 
 class Outlook:

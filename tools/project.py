@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,61 +14,42 @@ class BuildError(Exception):
     """The build cannot go on; the message says what to do."""
 
 
-@dataclass(frozen=True)
 class Project:
-    """The folders of a repository with root `root`."""
+    """The folders of a repository.
 
-    root: Path = ROOT
-    build_folder: Path | None = None
-    """Where everything goes that can be made again; None for `_build` in the root."""
+    Args:
+        root: Its root.
+        build: Where everything goes that can be made again; by default `_build` in the root.
+    """
 
-    @property
-    def notebooks(self) -> Path:
-        """The committed notebooks, a MyST `.md` and an `.ipynb` each."""
-        return self.root / "notebooks"
-
-    @property
-    def problems(self) -> Path:
-        """The problem sets, with solutions."""
-        return self.root / "problems"
-
-    @property
-    def students(self) -> Path:
-        """The student's editions of the problem sets, without solutions; committed."""
-        return self.problems / "student"
-
-    @property
-    def book(self) -> Path:
-        """The text pages, with the table of contents."""
-        return self.root / "book"
-
-    @property
-    def build(self) -> Path:
-        """Everything that can be made again."""
-        return self.build_folder or self.root / "_build"
-
-    @property
-    def source(self) -> Path:
-        """The Sphinx source folder: the book's pages, the executed notebooks, their figures."""
-        return self.build / "source"
+    def __init__(self, root: Path = ROOT, build: Path | None = None) -> None:
+        self.root = root
+        self.notebooks = root / "notebooks"  # a MyST `.md` and an `.ipynb` each
+        self.problems = root / "problems"  # the problem sets, with solutions
+        self.students = self.problems / "student"  # their editions without solutions
+        self.book = root / "book"  # the text pages, with the table of contents
+        self.records = root / "records"  # results of full-size runs, and of measurements
+        self.stability = self.records / "stability"  # verdicts of many builds
+        self.durations = self.notebooks / "durations.json"  # seconds where the book was made
+        self.build = build or root / "_build"
+        self.source = self.build / "source"  # Sphinx's: pages, executed notebooks, figures
+        self.site = self.build / "html"  # the rendered book
+        self.runs = self.build / "runs"  # full-size runs without a record
+        self.searches = self.build / "searches"  # searches over budgets without a table
+        self.measured_durations = self.build / "durations.json"  # seconds here
 
     @classmethod
     def of_source(cls, source: Path) -> "Project":
         """The project with this Sphinx source folder."""
         return cls(source.parents[1])
 
-    @property
-    def site(self) -> Path:
-        """The rendered book."""
-        return self.build / "html"
+    def executed(self, profile: str) -> Path:
+        """The executed notebooks of a profile."""
+        return self.build / "executed" / profile
 
     def failed(self, profile: str) -> Path:
         """What failed executions left, to look into, and what went wrong."""
         return self.build / "failed" / profile
-
-    def stand_ins(self, profile: str) -> Path:
-        """What the book shows in place of chapters that failed."""
-        return self.build / "stand-ins" / profile
 
     @property
     def caches(self) -> dict[str, str]:
@@ -78,40 +58,6 @@ class Project:
             return {}
         names = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
         return {name: str(self.build / "cache" / name.lower()) for name in names}
-
-    def executed(self, profile: str) -> Path:
-        """The executed notebooks of a profile."""
-        return self.build / "executed" / profile
-
-    @property
-    def durations(self) -> Path:
-        """Seconds that each notebook took where the book was made, by profile; committed."""
-        return self.notebooks / "durations.json"
-
-    @property
-    def measured_durations(self) -> Path:
-        """The same, of executions in this folder."""
-        return self.build / "durations.json"
-
-    @property
-    def stability(self) -> Path:
-        """The verdicts of many builds (`tools.stability`)."""
-        return self.records / "stability"
-
-    @property
-    def records(self) -> Path:
-        """The committed results of full-size runs, a folder each, and of measurements."""
-        return self.root / "records"
-
-    @property
-    def runs(self) -> Path:
-        """Where full-size runs without a record are trained."""
-        return self.build / "runs"
-
-    @property
-    def searches(self) -> Path:
-        """Where searches over budgets without a table are made."""
-        return self.build / "searches"
 
     def sources(self, names: Sequence[str] = ()) -> list[Path]:
         """The `.md` notebooks, or those that `names` pick by stem or by number.

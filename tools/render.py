@@ -14,9 +14,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from cbnlib.book.profiles import PROFILES
 from tools.command import arguments
@@ -24,45 +24,36 @@ from tools.digest import files_digest, is_current, stored_facts, stored_json
 from tools.job import Failure
 from tools.project import ROOT, TITLE, BuildError, Project, files_in
 
-if TYPE_CHECKING:
-    from tools.stability import Key
-
 JUPYTER_BOOK = ["build", "_build/source", "-W", "-n", "--keep-going", "--all"]
 WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
-def chapter(project: Project, source: Path, profile: str) -> Path:
-    """What the book shows of a notebook: the executed copy, or a stand-in if it failed.
+def outcome(project: Project, source: Path, profile: str) -> Path:
+    """What there is of a notebook: the executed copy, or the note of its failure.
 
     Raises:
         BuildError: It was not executed, or changed since.
     """
-    name = f"{source.stem}.ipynb"
-    copy = project.executed(profile) / name
+    copy = project.executed(profile) / f"{source.stem}.ipynb"
     if is_current(project, source, stored_facts(copy)):
         return copy
-    failure = stored_json(project.failed(profile) / f"{source.stem}.json")
-    if not is_current(project, source, failure):
-        raise BuildError(
-            f"{source.stem} is not executed for profile {profile}, or changed since: "
-            "run `make book`, which executes it first"
-        )
-    import nbformat
-
-    from tools.stand_in import stand_in
-
-    shown = project.stand_ins(profile) / name
-    shown.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(stand_in(project, source, profile, Failure(**failure)), shown)
-    return shown
+    note = project.failed(profile) / f"{source.stem}.json"
+    if is_current(project, source, stored_json(note)):
+        return note
+    raise BuildError(
+        f"{source.stem} is not executed for profile {profile}, or changed since: "
+        "run `make book`, which executes it first"
+    )
 
 
-def stage(project: Project, copies: Sequence[Path]) -> None:
+def stage(project: Project, outcomes: Sequence[Path]) -> None:
     """Put the Sphinx source folder together: pages, notebooks, their named figures, problem sets.
 
-    Of each figure there is `<name>.png`, and `<name>-small.png` as a thumbnail.
+    A notebook that failed has a stand-in. Of each figure there is `<name>.png`, and
+    `<name>-small.png` as a thumbnail.
     """
     from tools import stability
+    from tools.stand_in import stand_in
     from tools.thumbnails import thumbnail
 
     shutil.rmtree(project.source, ignore_errors=True)
@@ -74,44 +65,48 @@ def stage(project: Project, copies: Sequence[Path]) -> None:
     for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, problems)
     changing = stability.changing(stability.records(project))
-    for copy in copies:
-        staged = Path(shutil.copy2(copy, notebooks))
-        mark_unstable(staged, changing)
-        say_how_it_came_about(staged)
-        for name, picture in named_figures(copy):
+    for path in outcomes:
+        notebook = stored_json(path)
+        if path.suffix == ".json":
+            notebook = stand_in(project, path.stem, Failure(**notebook))
+        else:
+            mark_unstable(notebook, path.stem, changing)
+            say_how_it_came_about(notebook)
+        text = json.dumps(notebook, indent=1, ensure_ascii=False)
+        (notebooks / f"{path.stem}.ipynb").write_text(f"{text}\n", encoding="utf-8")
+        for name, picture in named_figures(notebook):
             (figures / f"{name}.png").write_bytes(picture)
             (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
 
 
-def mark_unstable(copy: Path, changing: "Collection[Key]") -> None:
-    """Mark the predictions whose verdict is not the same in all builds, in a staged notebook.
+def mark_unstable(
+    notebook: Mapping[str, Any], stem: str, changing: Collection[tuple[Any, ...]]
+) -> None:
+    """Mark the predictions whose verdict is not the same in all builds, in place.
 
     The builds are of the quick edition, so those of another one stay as they are.
     """
-    notebook = json.loads(copy.read_text(encoding="utf-8"))
     if notebook["metadata"]["companion"]["profile"] != "quick":
         return
     from cbnlib.book.claims import KEY, Claim
-    from tools.stability import keyed
+    from tools import stability
+    from tools.executed import outputs_with
 
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    stated = [output for output in outputs if KEY in output.get("metadata", {})]
-    facts = [output["metadata"][KEY] for output in stated]
-    for output, (key, _) in zip(stated, keyed(copy.stem, facts), strict=True):
+    claims = list(outputs_with(KEY, notebook["cells"]))
+    facts = [output["metadata"][KEY] for output in claims]
+    stated = stability.stated([{"seed": 0, "chapters": {stem: facts}}])
+    keys = stated[stability.KEY].itertuples(index=False, name=None)
+    for output, key in zip(claims, keys, strict=True):
         if key in changing:
             claim = Claim.from_facts(output["metadata"][KEY] | {"unstable": True})
             output["metadata"][KEY], output["data"] = claim.facts(), claim.shown()
-    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def say_how_it_came_about(copy: Path) -> None:
-    """Put a line under the title of a staged notebook: edition, seed, networks, versions, time."""
+def say_how_it_came_about(notebook: Mapping[str, Any]) -> None:
+    """Put a line under the title, in place: edition, seed, networks, versions, time."""
+    from tools.executed import Execution
     from tools.facts import plain
-    from tools.provenance import Execution
 
-    notebook = json.loads(copy.read_text(encoding="utf-8"))
-    if "failure" in notebook["metadata"]["companion"]:
-        return
     execution = Execution.of(notebook)
     edition = f"{{doc}}`{execution.edition.capitalize()} edition </execution>`"
     line = f"\n\n{{.provenance}}\n{edition} · {plain(execution.line())}\n"
@@ -120,21 +115,20 @@ def say_how_it_came_about(copy: Path) -> None:
         if count and cell["cell_type"] == "markdown":
             cell["source"] = text
             break
-    copy.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def named_figures(copy: Path) -> Iterator[tuple[str, bytes]]:
+def named_figures(notebook: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The pictures of an executed notebook whose cell gives the figure a name."""
-    for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+    for cell in notebook["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
         for output in cell.get("outputs", []):
             if name and "image/png" in output.get("data", {}):
                 yield name, base64.b64decode("".join(output["data"]["image/png"]))
 
 
-def inputs_digest(project: Project, copies: Sequence[Path]) -> str:
+def inputs_digest(project: Project, outcomes: Sequence[Path]) -> str:
     """Hash everything a rendering depends on."""
-    files = [project.root / "_config.yml", project.root / "constraints.txt", *copies]
+    files = [project.root / "_config.yml", project.root / "constraints.txt", *outcomes]
     files += files_in(project.notebooks, "*.*")
     files += files_in(project.students, "*.ipynb")
     files += files_in(project.stability, "*.json")
@@ -181,18 +175,17 @@ def render(project: Project, profile: str) -> list[str]:
     """
     if profile not in PROFILES:
         raise BuildError(f"unknown profile {profile!r}; there are: {', '.join(PROFILES)}")
-    shutil.rmtree(project.stand_ins(profile), ignore_errors=True)
-    copies = [chapter(project, source, profile) for source in project.sources()]
-    failed = [copy.stem for copy in copies if copy.parent == project.stand_ins(profile)]
+    outcomes = [outcome(project, source, profile) for source in project.sources()]
+    failed = [path.stem for path in outcomes if path.suffix == ".json"]
     stamp = project.site / ".inputs"
-    digest = inputs_digest(project, copies)
+    digest = inputs_digest(project, outcomes)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         print("book: unchanged")
         return failed
     from tools.check_site import site_problems
 
     shutil.rmtree(project.site, ignore_errors=True)
-    stage(project, copies)
+    stage(project, outcomes)
     try:
         run_jupyter_book(project)
         problems = site_problems(project)

@@ -1,10 +1,15 @@
 """Execute one notebook with papermill and keep the result only if all of it ran."""
 
+import multiprocessing
 import os
 import resource
+import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
+from multiprocessing.connection import wait
 
 import nbformat
 import papermill
@@ -14,7 +19,6 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from tools.job import Failure, Job
-from tools.lifeline import StoppedError, end_with_parent
 from tools.notebook import declared_parameters, parse_source
 from tools.outputs import clean_outputs
 from tools.progress import Progress
@@ -22,27 +26,40 @@ from tools.project import BuildError, Project
 
 LONGEST_SOCKET_NAME = 100
 KERNEL_START_SECONDS = 180
+KERNEL_END_SECONDS = 15
 THREADS = 1
 """Threads of each numerical library: the order of sums, and so the last bits, depend on it."""
 
 
-def run_in_own_process(job: Job, *, live: bool) -> Failure | None:
-    """As `run_notebook`, in a process that runs nothing else and ends when its parent does."""
-    end_with_parent()
+def run_in_own_process(job: Job) -> Failure | None:
+    """As `run_notebook`, in a process that runs nothing else and ends when its parent does.
+
+    papermill shuts a kernel down only if its own process ends in order.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        return run_notebook(job, live=live)
-    except (StoppedError, KeyboardInterrupt):
-        os._exit(1)  # the kernel has been shut down; nobody waits for a result
+        return run_notebook(job)
+    except (SystemExit, KeyboardInterrupt):
+        os._exit(1)  # nobody waits for a result
 
 
-def run_notebook(job: Job, *, live: bool) -> Failure | None:
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(KERNEL_END_SECONDS)
+        os._exit(1)
+
+
+def run_notebook(job: Job) -> Failure | None:
     """Execute a notebook; return `None`, or what went wrong.
 
     The executed copy is written only if every cell ran, in one move.
     """
     try:
         job.partial.parent.mkdir(parents=True, exist_ok=True)
-        _store(job, _papermill(job, live=live))
+        _store(job, _papermill(job))
     except PapermillExecutionError as error:
         return Failure.of(job, f"{error.ename}: {error.evalue}")
     except CellTimeoutError:
@@ -56,14 +73,14 @@ def run_notebook(job: Job, *, live: bool) -> Failure | None:
     return None
 
 
-def _papermill(job: Job, *, live: bool) -> NotebookNode:
+def _papermill(job: Job) -> NotebookNode:
     notebook = parse_source(job.source, job.content)
     defaults = declared_parameters(notebook)
     notebook.metadata.pop("jupytext", None)  # an executed copy is no pair
     _set_environment(job.project)
     changed = {k: v for k, v in job.parameters.items() if v != defaults[k]}
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(changed)
-    progress = Progress(job.name, live=live)
+    progress = Progress(job.name)
     with tempfile.TemporaryDirectory() as sockets, progress.shown(cells):
         return papermill.execute_notebook(
             notebook,

@@ -12,14 +12,16 @@ so a build that was interrupted goes on. The book's page *How stable are the ver
 
 import json
 import os
-import re
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+import nbformat
+import pandas as pd
+
+from cbnlib.book.claims import claims_of
 from tools.command import arguments
 from tools.project import BuildError, Project
 
@@ -30,8 +32,8 @@ ROUNDINGS = ("native", "avx2", "default")
 KEPT = ("paper", "task", "prediction", "verdict", "measured", "score", "counts")
 """What is kept of a claim."""
 
-Key: TypeAlias = tuple[str, str, str, str, int]
-"""A prediction: chapter, claim, task, text, and its place among those that agree in all these."""
+KEY = ["chapter", "paper", "task", "prediction", "place"]
+"""What tells a prediction from others; `place` is among those that agree in all the rest."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,6 @@ def run(project: Project, build: Build) -> None:
 
 def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, Any]:
     """What is kept of a build: where it ran, which chapters failed, every prediction's verdict."""
-    import nbformat
-
-    from cbnlib.book.claims import claims_of
-
     chapters: dict[str, Any] = {}
     failed = []
     environment: Mapping[str, str] = {}
@@ -105,66 +103,42 @@ def records(project: Project) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def verdicts(builds: Iterable[Mapping[str, Any]]) -> dict[Key, list[str]]:
-    """The verdicts of each prediction, one per build that states it."""
-    found: dict[Key, list[str]] = {}
-    for key, claim in _stated(builds):
-        found.setdefault(key, []).append(claim["verdict"])
-    return found
+def stated(builds: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """What all builds state, a row for each prediction of each build."""
+    rows = [
+        {"build": number, "seed": build["seed"], "chapter": stem, **claim}
+        for number, build in enumerate(builds)
+        for stem, claims in build["chapters"].items()
+        for claim in claims
+    ]
+    table = pd.DataFrame(rows, columns=["build", "seed", "chapter", *KEPT])
+    return table.assign(place=table.groupby(["build", *KEY[:-1]]).cumcount())
 
 
-def within(builds: Iterable[Mapping[str, Any]]) -> dict[Key, tuple[int, int]]:
-    """How many of a prediction's values lie within its tolerance, and how many there are.
+def agreement(table: pd.DataFrame, *by: str) -> pd.Series:
+    """The share of its builds that has the most frequent verdict, for each prediction.
 
-    Those of all builds together, which is more than the few of one build. Predictions with one
-    value a build have no such score and are left out.
+    Args:
+        table: As `stated` gives it.
+        by: Other columns: builds that differ in one of them are not compared.
     """
-    found: dict[Key, tuple[int, int]] = {}
-    for key, claim in _stated(builds):
-        if score := re.match(r"(\d+) of (\d+) values", claim["score"] or ""):
-            good, every = found.get(key, (0, 0))
-            found[key] = good + int(score[1]), every + int(score[2])
-    return found
+    return table.groupby([*KEY, *by])["verdict"].agg(lambda found: found.value_counts(True).max())
 
 
-def _stated(builds: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Key, Mapping[str, Any]]]:
-    """What all builds state, with its keys."""
-    for build in builds:
-        for stem, claims in build["chapters"].items():
-            yield from keyed(stem, claims)
+def within(scores: pd.Series) -> str:
+    """How many of the values of all builds are within the tolerance, of how many.
 
-
-def by_rounding(builds: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """How often builds of one seed disagree on a verdict, of how many predictions and seeds."""
-    seeds = {build["seed"] for build in builds}
-    alike = [verdicts(b for b in builds if b["seed"] == seed).values() for seed in seeds]
-    told = [share(found) for of_seed in alike for found in of_seed]
-    return sum(each < 1 for each in told), len(told)
-
-
-def keyed(stem: str, claims: Iterable[Mapping[str, Any]]) -> list[tuple[Key, Mapping[str, Any]]]:
-    """The predictions of a chapter, as facts of claims, with their keys."""
-    seen: Counter[tuple[str, str, str, str]] = Counter()
-    pairs = []
-    for claim in claims:
-        text = (stem, claim["paper"], claim["task"], claim["prediction"])
-        pairs.append(((*text, seen[text]), claim))
-        seen[text] += 1
-    return pairs
-
-
-def share(found: Sequence[str]) -> float:
-    """The share of the builds that have the most frequent verdict.
-
-    >>> share(["partly", "reproduced", "partly", "partly"])
-    0.75
+    That is more than the few of one build. It is empty for predictions with one value a build,
+    which have no such score.
     """
-    return max(Counter(found).values()) / len(found)
+    good, every = scores.str.extract(r"^(\d+) of (\d+) values").dropna().astype(int).sum()
+    return f"{good} of {every}" if every else ""
 
 
-def changing(builds: Iterable[Mapping[str, Any]]) -> set[Key]:
-    """The predictions whose verdict is not the same in all builds."""
-    return {key for key, found in verdicts(builds).items() if share(found) < 1}
+def changing(builds: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+    """The keys of the predictions whose verdict is not the same in all builds."""
+    found = agreement(stated(builds))
+    return set(found.index[found < 1])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

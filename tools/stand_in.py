@@ -36,7 +36,7 @@ chapter.
 """
 
 
-def stand_in(project: Project, source: Path, profile: str, failure: Failure) -> NotebookNode:
+def stand_in(project: Project, stem: str, failure: Failure) -> NotebookNode:
     """Make the stand-in of a chapter: all of its text, its code, and no results.
 
     What other pages refer to is there: labels and figures.
@@ -44,9 +44,10 @@ def stand_in(project: Project, source: Path, profile: str, failure: Failure) -> 
     Raises:
         BuildError: Neither the source nor its pair can be read.
     """
+    source = project.notebooks / f"{stem}.md"
     notebook = _cells_of(source)
     notebook.metadata.pop("jupytext", None)
-    notebook.metadata["companion"] = {"profile": profile, "failure": failure.last_lines}
+    notebook.metadata["companion"] = {"failure": failure.last_lines}
     box = _box(project, source, failure)
     first = next((cell for cell in notebook.cells if TITLE.search(cell.source)), notebook.cells[0])
     first.source = TITLE.sub(lambda title: title[0] + box, first.source, count=1)

@@ -1,5 +1,6 @@
 """The core imports PyTorch and NumPy alone; notebooks what the extra `book` brings."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from importlib.metadata import packages_distributions
 import nbformat
 import pytest
 from dependencies import brought
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.utils import canonicalize_name
 
-from tools.notebook import imported_packages, read_source
+from tools.notebook import read_source
 from tools.project import ROOT, Project
 
 ROOMS = {"network", "training", "spectra", "interventions", "theory"}
@@ -27,6 +29,16 @@ def foreign(packages, *extras):
         for package in packages - EVERYWHERE
     }
     return sorted(package for package, found in names.items() if not found & brought(*extras))
+
+
+def imported_packages(notebook):
+    """The packages that the code cells import."""
+    manager = TransformerManager()
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    nodes = [n for source in code for n in ast.walk(ast.parse(manager.transform_cell(source)))]
+    plain = [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
+    members = [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module]
+    return {name.split(".")[0] for name in plain + members}
 
 
 @pytest.mark.parametrize("source", Project().sources(), ids=lambda path: path.stem)

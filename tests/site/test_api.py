@@ -1,98 +1,114 @@
 """The reference: docstrings in Sphinx's language, and nothing public left out."""
 
 import importlib
-import importlib.util
+import inspect
+import pkgutil
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
 import cbnlib
+from tools.project import ROOT
+from tools.sphinx_ext.api import targets, to_rst, without_types
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "book" / "api").glob("*.md"))
 
 
-@pytest.fixture(scope="module")
-def api():
-    spec = importlib.util.spec_from_file_location("api", ROOT / "tools" / "sphinx_ext" / "api.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["api"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["api"]
+def public_modules():
+    """The modules of the library, itself first, without those whose name begins with `_`."""
+    found = pkgutil.walk_packages(cbnlib.__path__, "cbnlib.")
+    names = sorted(info.name for info in found if not info.name.rpartition(".")[2].startswith("_"))
+    return [cbnlib, *map(importlib.import_module, names)]
 
 
-LINKS = {"CNN": "cbnlib.network.model.CNN"}
+def public_members(module):
+    """The classes and functions that a module defines, by name."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a $x_1$ and `CNN`.", "a :math:`x_1` and :py:obj:`CNN <cbnlib.network.model.CNN>`."),
-        ("`other.name`", "``other.name``"),
+        ("a $x_1$ and `CNN`.", "a :math:`x_1` and :public:`CNN`."),
+        ("`other.name`, `<a>`", ":public:`other.name`, ``<a>``"),
         ("``$ready$`` and :math:`x`", "``$ready$`` and :math:`x`"),
         ("$a\n  +b$", ":math:`a +b`"),
         ("One\n\n  $$a\n  <b,$$\n\ntwo", "One\n\n  .. math:: a <b,\n\ntwo"),
         ("$k$th, n$x$", ":math:`k`\\ th, n\\ :math:`x`"),
-        ("`x`\n\n>>> f(`y`)\n'$a$'\n\n`z`", "``x``\n\n>>> f(`y`)\n'$a$'\n\n``z``"),
+        ("`x`\n\n>>> f(`y`)\n'$a$'\n\n`z`", ":public:`x`\n\n>>> f(`y`)\n'$a$'\n\n:public:`z`"),
         (">>> 1\n1", ">>> 1\n1"),
         ("", ""),
     ],
 )
-def test_docstrings_become_restructured_text(api, text, expected):
-    assert api.to_rst(text, LINKS) == expected
+def test_docstrings_become_restructured_text(text, expected):
+    assert to_rst(text) == expected
 
 
-def test_words_before_a_colon_are_no_type(api):
+def test_words_before_a_colon_are_no_type():
     lines = ["Two: words.", "", "Returns:", "    Rows: many."]
-    assert list(api.without_types(lines, attribute=True)) == [
+    assert list(without_types(lines, attribute=True)) == [
         "\\ ",
         *lines[:3],
         "    \\ ",
         lines[3],
     ]
-    assert list(api.without_types(lines[:1], attribute=False)) == lines[:1]
+    assert list(without_types(lines[:1], attribute=False)) == lines[:1]
 
 
-def test_names_that_two_modules_define_are_no_links(api, tmp_path, monkeypatch):
-    (tmp_path / "twice").mkdir()
-    (tmp_path / "twice" / "__init__.py").write_text("")
-    for name in ("a", "b", "_hidden"):
-        text = f"def same(): ...\ndef only_{name.strip('_')}(): ...\n"
-        (tmp_path / "twice" / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    assert {k: v for k, v in api.targets("twice").items() if "same" in k or "only" in k} == {
-        "only_a": "twice.a.only_a",
-        "only_b": "twice.b.only_b",
-        "a.only_a": "twice.a.only_a",
-        "b.only_b": "twice.b.only_b",
-        "a.same": "twice.a.same",
-        "b.same": "twice.b.same",
-        **{f"twice.{m}.{f}": f"twice.{m}.{f}" for m in "ab" for f in ("same", f"only_{m}")},
-    }
+def test_a_name_leads_to_the_one_thing_that_it_can_mean():
+    found = targets(
+        (
+            ("p.a", "module"),
+            ("p.a.same", "function"),
+            ("p.b.same", "function"),
+            ("p.b.C", "class"),
+            ("p.b.C.only", "method"),
+            ("p.b.C.a", "property"),
+            ("p.b.C.size", "attribute"),
+            ("p.only", "function"),
+        )
+    )
+    for name, full in {
+        "only": "p.only",
+        "a": "p.b.C.a",
+        "p.a": "p.a",
+        "C.only": "p.b.C.only",
+    }.items():
+        assert found[name] == full
+    assert found["a.same"] == "p.a.same"
+    assert not {"same", "size"} & found.keys()
 
 
-def test_every_public_module_has_its_place(api):
+def test_every_public_module_has_its_place():
     named = [
         name
         for page in PAGES
         for name in re.findall(r"\.\. automodule:: (\S+)", page.read_text(encoding="utf-8"))
     ]
-    assert sorted(named) == [module.__name__ for module in api.public_modules()[1:]]
+    assert sorted(named) == [module.__name__ for module in public_modules()[1:]]
 
 
-def test_every_public_name_is_described(api):
+def test_every_public_name_is_described():
     """autodoc leaves out what has no docstring; the rest of a named module it describes."""
-    for module in api.public_modules():
+    for module in public_modules():
         assert module.__doc__, module.__name__
-        for name, value in api.public_members(module).items():
+        for name, value in public_members(module).items():
             assert value.__doc__, f"{module.__name__}.{name}"
 
 
-def test_what_the_package_offers_can_be_linked(api):
-    full = api.targets()
+def test_what_the_package_offers_can_be_linked():
+    kinds = [
+        (f"{module.__name__}.{name}", "class" if inspect.isclass(value) else "function")
+        for module in public_modules()
+        for name, value in public_members(module).items()
+    ]
+    full = targets(tuple(kinds))
     for name in cbnlib.__all__:
         module, _, attribute = full[name].rpartition(".")
         assert getattr(importlib.import_module(module), attribute) is getattr(cbnlib, name)

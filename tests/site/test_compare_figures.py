@@ -10,7 +10,7 @@ import pytest
 from test_pipeline import FIGURE, notebook
 
 from tools import compare_figures
-from tools.compare_figures import Fingerprint, changes
+from tools.compare_figures import changes, fingerprint
 from tools.notebook import read_source
 from tools.project import Project
 
@@ -32,7 +32,7 @@ def drawn(**changed):
 
 @pytest.fixture(scope="module")
 def accepted():
-    return {"fig-a": Fingerprint.of(drawn())}
+    return {"fig-a": fingerprint(drawn())}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def accepted():
     ],
 )
 def test_what_counts_as_a_change(accepted, changed, told):
-    found = changes(accepted, {"fig-a": Fingerprint.of(drawn(**changed))})
+    found = changes(accepted, {"fig-a": fingerprint(drawn(**changed))})
     assert len(found) == len(told)
     assert all(line.startswith(start) for line, start in zip(found, told, strict=True))
 

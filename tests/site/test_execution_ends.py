@@ -72,7 +72,7 @@ def test_no_kernel_outlives_the_build(tmp_path, kind):
 
 def test_a_silent_cell_is_shown_with_its_number(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    progress = Progress("02_digits", live=False, interval=0.01)
+    progress = Progress("02_digits", interval=0.01)
     with progress.shown(3):
         progress.next_cell()
         progress.next_cell()

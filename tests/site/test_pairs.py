@@ -5,8 +5,8 @@ import shutil
 import nbformat
 import pytest
 
-from tools import pair
 from tools.notebook import declared_parameters, parameters_cells, read_source
+from tools.pair import PAIRS, main
 from tools.project import ROOT, BuildError, Project, files_in
 
 PROJECT = Project(ROOT)
@@ -26,7 +26,7 @@ def copied(tmp_path):
 
 
 def test_pairs_are_in_step():
-    assert pair.out_of_step(PROJECT) == []
+    assert PAIRS.out_of_step(PROJECT) == []
 
 
 @each_notebook
@@ -55,7 +55,7 @@ def test_committed_pair_has_no_outputs(source):
 
 
 def test_writing_pairs_is_repeatable(copied):
-    pair.write_pairs(copied)
+    PAIRS.write(copied)
     for committed in files_in(PROJECT.notebooks, "*.*"):
         assert (copied.notebooks / committed.name).read_bytes() == committed.read_bytes()
 
@@ -73,14 +73,14 @@ def test_a_source_out_of_step_is_named(copied, capsys, old, new, told):
     text = source.read_text(encoding="utf-8")
     assert old in text
     source.write_text(text.replace(old, new, 1), encoding="utf-8")
-    assert pair.main(["--check", "--root", str(copied.root)]) == 1
+    assert main(["--check", "--root", str(copied.root)]) == 1
     assert told.format(stem=source.stem) in capsys.readouterr().out
 
 
 def test_missing_and_stray_pairs_are_named(copied):
     pairs = sorted(copied.notebooks.glob("*.ipynb"))
     pairs[0].rename(copied.notebooks / "stray.ipynb")
-    assert pair.out_of_step(copied) == [
+    assert PAIRS.out_of_step(copied) == [
         f"{pairs[0].name} is missing",
         "stray.ipynb has no stray.md",
     ]

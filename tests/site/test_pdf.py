@@ -1,14 +1,9 @@
 """The order of the pages in the PDF, and links that lead inside it."""
 
-import io
-from pathlib import Path
-
 import pytest
-from pypdf import PdfReader, PdfWriter
+from pypdf import PdfReader
 
 from tools import pdf
-from tools.pages import Page
-from tools.pdf import Entry, entries
 from tools.project import Project
 
 TOC = """\
@@ -32,7 +27,7 @@ CHAPTER = """<header class="bd-header">PRESS ME</header><article><h1>1. A chapte
 <section id="one"><h2>1.1. One<a class="headerlink" href="#one">#</a></h2>
 <p style="height:2000px">Long.</p></section>
 <section id="two"><h2>1.2. Two</h2><p id="there">Here. <a href="#one">Up.</a>
-<a href="intro.html">Start.</a></p></section></article>"""
+<a href="intro.html">Start.</a> <a href="a.html.md">File</a></p></section></article>"""
 
 
 @pytest.fixture
@@ -50,7 +45,7 @@ def write_toc(project, toc):
 def test_the_order_is_that_of_the_table_of_contents(project):
     write_toc(project, TOC)
     expected = [("intro", ""), ("a", "First"), ("notebooks/b", "First"), ("c", "Second")]
-    assert entries(project) == [Entry(*one) for one in expected]
+    assert list(pdf.entries(project).items()) == expected
 
 
 @pytest.mark.usefixtures("browser_installed")
@@ -62,13 +57,12 @@ def test_the_pages_become_one_document(project):
         html = f"<!doctype html><html><body>{text}</body></html>"
         (project.site / f"{name}.html").write_text(html, encoding="utf-8")
     assert pdf.main(["--root", str(project.root)]) == 0
-    book = PdfReader(io.BytesIO((project.build / "book.pdf").read_bytes()))
+    book = PdfReader(project.build / "book.pdf")
     text = [page.extract_text() for page in book.pages]
     assert len(text) == 3
-    assert {page["/Contents"]["/Filter"] for page in book.pages} == {"/FlateDecode"}
     assert "PRESS ME" not in "".join(text)
     assert "secret" not in "".join(text)
-    assert [page.rstrip().endswith(str(n)) for n, page in enumerate(text, 1)] == [0, 1, 1]
+    assert [str(n) in page.split() for n, page in enumerate(text, 1)] == [0, 1, 1]
     assert list(leads(book)) == [(0, 2), (0, "https://a.org/"), (2, 1), (2, 0)]
     first, part, [chapter, sections] = book.outline
     assert [item.title for item in (first, part, chapter)] == ["A book", "First", "1. A chapter"]
@@ -77,12 +71,11 @@ def test_the_pages_become_one_document(project):
 
 def leads(book):
     """From which page each link leads to which, or out of the document."""
-    numbers = {page.indirect_reference.idnum: n for n, page in enumerate(book.pages)}
     for number, page in enumerate(book.pages):
         for reference in page.get("/Annots", []):
             link = reference.get_object()
-            inside = "/Dest" in link
-            yield number, numbers[link["/Dest"][0].idnum] if inside else link["/A"]["/URI"]
+            inside = book.named_destinations.get(link.get("/Dest"))
+            yield number, book.get_destination_page_number(inside) if inside else link["/A"]["/URI"]
 
 
 def test_an_unfinished_site_is_not_printed(project, capsys):
@@ -92,13 +85,7 @@ def test_an_unfinished_site_is_not_printed(project, capsys):
 
 
 def test_a_file_above_the_limit_is_said_to_be_one(project, monkeypatch, capsys):
-    monkeypatch.setattr(pdf, "make_pdf", lambda _: PdfWriter())
+    monkeypatch.setattr(pdf, "make_pdf", lambda _, target: target.write_bytes(b"%PDF"))
     monkeypatch.setattr(pdf, "LARGEST_MEGABYTES", 1e-6)
     assert pdf.main(["--root", str(project.root)]) == 1
     assert "larger than the limit of 1e-06 MB" in capsys.readouterr().err
-
-
-def test_anchors_that_are_not_there_are_not_asked_for(tmp_path):
-    path = tmp_path / "a.html"
-    path.write_text('<article><p id="b"></p><a href="#b"></a><a href="#c"></a></article>')
-    assert pdf.needed_anchors([Page(tmp_path, Path(path))]) == {path: {"b"}}

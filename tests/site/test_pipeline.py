@@ -25,7 +25,7 @@ from tools.job import Failure
 from tools.notebook import parse_parameter
 from tools.outputs import clean_outputs
 from tools.pages import Page, pages
-from tools.pair import write_pairs
+from tools.pair import PAIRS
 from tools.project import ROOT, BuildError, Project
 from tools.sphinx_ext.accessible import repair
 from tools.sphinx_ext.offline_search import joined
@@ -141,7 +141,7 @@ def make_project(root: Path, notebooks: dict[str, str]) -> Project:
     (root / "cbnlib" / "__init__.py").write_text("VALUE = 1\n", encoding="utf-8")
     for name in ("pyproject.toml", "constraints.txt", "_config.yml"):
         shutil.copy(ROOT / name, root)
-    write_pairs(project)
+    PAIRS.write(project)
     return project
 
 
@@ -439,7 +439,7 @@ def test_a_full_disk_is_told_with_the_notebook(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(run_notebook, "_papermill", lambda *_, **__: {})
             patch.setattr(run_notebook, name, full)
-            failure = run_notebook.run_notebook(job, live=False)
+            failure = run_notebook.run_notebook(job)
         assert "01_large: FAILED" in failure.told("01_large")
         assert "No space left on device" in failure.told("01_large")
 
@@ -452,7 +452,7 @@ def test_the_longest_is_started_first(tmp_path, monkeypatch):
     project.measured_durations.write_text('{"quick": {"04_d": 200}}', encoding="utf-8")
     order = []
 
-    def run_nothing(job, outlook, _live):
+    def run_nothing(job, outlook):
         order.append(job.name)
         return job, None, 1.0
 

@@ -38,7 +38,7 @@ def written(cells):
 
 
 def test_editions_are_in_step():
-    assert problems.out_of_step(PROJECT) == []
+    assert problems.EDITIONS.out_of_step(PROJECT) == []
 
 
 @each_set
@@ -218,7 +218,7 @@ def copied(tmp_path):
     folder.mkdir()
     for file in ("nbgrader_config.py", SETS[0].name):
         (folder / file).write_bytes((PROJECT.problems / file).read_bytes())
-    problems.write_editions(Project(tmp_path))
+    problems.EDITIONS.write(Project(tmp_path))
     return Project(tmp_path)
 
 
@@ -250,9 +250,9 @@ def test_a_set_that_nbgrader_refuses_is_not_written(copied):
     text = source.read_text("utf-8").replace("    ### END SOLUTION", "")
     source.write_text(text, encoding="utf-8")
     with pytest.raises(BuildError, match="no end solution"):
-        problems.write_editions(copied)
+        problems.EDITIONS.write(copied)
 
 
 def test_a_stray_edition_is_named(copied):
     (copied.students / "9_gone.ipynb").write_text("{}", encoding="utf-8")
-    assert problems.out_of_step(copied) == ["student/9_gone.ipynb has no 9_gone.md"]
+    assert problems.EDITIONS.out_of_step(copied) == ["student/9_gone.ipynb has no 9_gone.md"]

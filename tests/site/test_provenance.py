@@ -6,7 +6,8 @@ import pytest
 
 from cbnlib.book.notebook import ORIGINS
 from cbnlib.runs.provenance import commit_of
-from tools.provenance import Execution, Records
+from tools.executed import Execution
+from tools.facts import Records
 
 MACHINE = {
     "cbnlib": "0.1.0",

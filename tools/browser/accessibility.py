@@ -68,7 +68,7 @@ def check(visit: Visit) -> tuple[list[str], list[str]]:
     Returns:
         The serious and critical findings, and the lesser ones, a line each.
     """
-    found: dict[str, dict[str, list[str]]] = {"serious": {}, "lesser": {}}
+    found: dict[str, list[str]] = {}
     for opened in (False, True):
         visit.tab.evaluate(OPEN, opened)
         if not opened and not visit.tab.locator(TOGGLES).count():
@@ -76,10 +76,10 @@ def check(visit: Visit) -> tuple[list[str], list[str]]:
         for width, theme in VIEWS if opened else EVERYTHING_IN:
             visit.look(width, theme)
             for finding in _findings(visit, opened, (width, theme) in EVERYTHING_IN):
-                kind = "serious" if finding["impact"] in FAILS else "lesser"
-                views = found[kind].setdefault(_described(finding), [])
-                views.append(f"{width} px {theme}")
-    return list(_lines(found["serious"])), list(_lines(found["lesser"]))
+                found.setdefault(_described(finding), []).append(f"{width} px {theme}")
+    lines = [f"{told} [{', '.join(dict.fromkeys(views))}]" for told, views in found.items()]
+    serious = [line for line in lines if line.startswith(FAILS)]
+    return serious, [line for line in lines if not line.startswith(FAILS)]
 
 
 def _findings(visit: Visit, opened: bool, everything: bool) -> Iterator[dict[str, Any]]:
@@ -98,8 +98,3 @@ def _described(finding: dict[str, Any]) -> str:
     rest = f" and {len(targets) - SHOWN} more" if len(targets) > SHOWN else ""
     where = ", ".join(map(json.dumps, targets[:SHOWN]))
     return f"{finding['impact']}: {finding['rule']} ({finding['help']}) at {where}{rest}"
-
-
-def _lines(found: dict[str, list[str]]) -> Iterator[str]:
-    for finding, views in found.items():
-        yield f"{finding} [{', '.join(dict.fromkeys(views))}]"

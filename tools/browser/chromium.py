@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -87,6 +88,16 @@ class Visit:
         self.tab.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         self.tab.evaluate(SHOWN, SETTLED)
 
+    def take_pictures(self, folder: Path) -> None:
+        """Write `<page>-<width>-<theme>.png` for each width and theme into a folder."""
+        for width, theme in product(WIDTHS, THEMES):
+            self.look(width, theme)
+            # As tall as the page: Chromium leaves parts blank when it stretches a window itself.
+            tall = self.tab.evaluate("() => document.documentElement.scrollHeight")
+            self.tab.set_viewport_size({"width": width, "height": tall})
+            name = f"{self.page.name.replace('/', '-')}-{width}-{theme}.png"
+            self.tab.screenshot(path=folder / name)  # makes the folder
+
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.problems.append(f"console error: {message.text}")
@@ -114,11 +125,7 @@ def find_browser() -> str:
 
 
 def browser_version() -> str:
-    """What the browser says of its version.
-
-    Raises:
-        BuildError: There is none.
-    """
+    """What the browser says of its version."""
     with open_browser() as browser:
         return browser.version
 

@@ -3,123 +3,46 @@ r"""Sphinx extension: docstrings written in Markdown's manner, for autodoc.
 `$…$` becomes a formula, `$$…$$` at the start of a line one of its own. What stands in single
 backticks becomes a link if it names something public of the library, by its short or its full name,
 and code otherwise. Lines of doctests, and what they print, stay as they are. The directive
-`{public-names}` lists what `import cbnlib` gives. Sphinx's `default_role` alone would warn of every
-name in backticks that is not public.
+`{public-names}` lists what `import cbnlib` gives. Sphinx's own role for names would warn of every
+one that is not public.
 """
 
 import importlib
-import inspect
-import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from types import ModuleType
-from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
 from numpy.typing import ArrayLike
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import stringify_annotation
 
 PACKAGE = "cbnlib"
+ROLE = "public"
+MEMBERS = ("method", "classmethod", "staticmethod", "property")
+DIRECT = ("class", "exception", "function")
 
 _PIECE = re.compile(
-    r"(?P<ready>``.+?``|:[\w:]+:`[^`]+`)"
+    r"(?P<ready>``.+?``|:[\w:]+:`[^`]+`|^ *>>>.+?(?=\n\s*\n|\Z))"
     r"|^(?P<indent> *)\$\$(?P<display>[^$]+)\$\$"
     r"|\$(?P<formula>[^$]+)\$|`(?P<code>[^`]+)`",
     re.DOTALL | re.MULTILINE,
 )
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _RETURNS = re.compile(r"(?P<indent>\s*)(Returns|Yields):$")
-_DOCTEST = re.compile(r"^\s*>>>")
 
 
-def public_modules(package: str = PACKAGE) -> list[ModuleType]:
-    """The modules of a package, itself first, without those whose name begins with `_`."""
-    top = importlib.import_module(package)
-    found = pkgutil.walk_packages(top.__path__, f"{package}.")
-    names = sorted(info.name for info in found if not info.name.rpartition(".")[2].startswith("_"))
-    return [top, *map(importlib.import_module, names)]
-
-
-def public_members(module: ModuleType) -> dict[str, Any]:
-    """The classes and functions that a module defines, by name."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module.__name__
-    }
-
-
-@cache
-def targets(package: str = PACKAGE) -> Mapping[str, str]:
-    """What a docstring may call the public things of a package, and their full names.
-
-    A short name that two modules define is left out: nobody knows which one is meant. Where a
-    module and something else have the same one (`frequencies`), it is not the module's; where a
-    class's attribute and a function do (`weight_spectra`), it is the function's.
-    """
-    modules = public_modules(package)
-    names = [(module.__name__, full) for module in modules for full in _full_names(module)]
-    direct = {full for module, full in names if full.count(".") == module.count(".") + 1}
-    attributes = _by_short_name(full for _, full in names if full not in direct)
-    modules_by_name = _by_short_name(module.__name__ for module in modules)
-    return modules_by_name | attributes | _by_short_name(direct)
-
-
-def _by_short_name(names: Iterable[str]) -> dict[str, str]:
-    """The names by each of their endings that belongs to no other of them."""
-    found: dict[str, set[str]] = {}
-    for full in names:
-        parts = full.split(".")
-        for k in range(len(parts)):
-            found.setdefault(".".join(parts[k:]), set()).add(full)
-    return {short: min(full) for short, full in found.items() if len(full) == 1}
-
-
-def _full_names(module: ModuleType) -> Iterator[str]:
-    for name, value in public_members(module).items():
-        full = f"{module.__name__}.{name}"
-        yield full
-        if inspect.isclass(value):
-            methods = (n for n in vars(value) if not n.startswith("_"))
-            documented = (n for n in methods if inspect.getdoc(getattr(value, n, None)) is not None)
-            yield from (f"{full}.{n}" for n in documented if _is_method(vars(value)[n]))
-
-
-def _is_method(value: object) -> bool:
-    return inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)
-
-
-def to_rst(text: str, links: Mapping[str, str]) -> str:
-    """A docstring in reStructuredText.
+def to_rst(text: str) -> str:
+    """A docstring in reStructuredText, in which names have the role `public`.
 
     Args:
         text: With formulas in `$` and code in single backticks.
-        links: Name in backticks to the full name of what is meant.
     """
-    pieces: list[str | None] = []
-    lines: list[str] = []
-    doctest = False
-    for line in text.split("\n"):
-        starts = bool(_DOCTEST.match(line))
-        inside = starts or (doctest and bool(line.strip()))
-        if inside != doctest:
-            pieces.append(_prose(lines, links) if inside else "\n".join(lines))
-            lines, doctest = [], inside
-        lines.append(line)
-    pieces.append("\n".join(lines) if doctest else _prose(lines, links))
-    return "\n".join(piece for piece in pieces if piece is not None)
-
-
-def _prose(lines: list[str], links: Mapping[str, str]) -> str | None:
-    """Lines that are no doctest; None if there are none."""
-    if not lines:
-        return None
-    text = "\n".join(lines)
 
     def replace(match: re.Match[str]) -> str:
         if match["ready"]:
@@ -129,8 +52,8 @@ def _prose(lines: list[str], links: Mapping[str, str]) -> str | None:
             return f"{match['indent']}.. math:: {content}"
         if match["formula"]:
             role = f":math:`{content}`"
-        elif content in links:
-            role = f":py:obj:`{content} <{links[content]}>`"
+        elif _NAME.fullmatch(content):
+            role = f":{ROLE}:`{content}`"
         else:
             role = f"``{content}``"
         before = text[match.start() - 1 : match.start()]
@@ -158,7 +81,7 @@ def translate(
     _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
     """Translate a docstring in place, before napoleon reads its sections."""
-    translated = to_rst("\n".join(lines), targets()).split("\n")
+    translated = to_rst("\n".join(lines)).split("\n")
     attribute = what in ("attribute", "data", "property")
     lines[:] = without_types(translated, attribute=attribute)
 
@@ -177,13 +100,49 @@ def shorten(
     return signature and signature.replace(long, "ArrayLike"), returns
 
 
+@cache
+def targets(kinds: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """What a docstring may call the public things, and their full names.
+
+    A short name that two modules define is left out: nobody knows which one is meant. Where a
+    module and something else have the same one (`frequencies`), it is not the module's; where a
+    class's attribute and a function do (`weight_spectra`), it is the function's.
+
+    Args:
+        kinds: Full names, and what they are to Sphinx.
+    """
+    found: dict[str, str] = {}
+    for group in (("module",), MEMBERS, DIRECT):
+        meant: dict[str, set[str]] = {}
+        for full in (full for full, kind in kinds if kind in group):
+            parts = full.split(".")
+            for k in range(len(parts)):
+                meant.setdefault(".".join(parts[k:]), set()).add(full)
+        found |= {short: min(names) for short, names in meant.items() if len(names) == 1}
+    return found
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, _shown: nodes.Element
+) -> nodes.Element | None:
+    """Link a name to what is described under it; show it as code if nothing is."""
+    if node["reftype"] != ROLE:
+        return None
+    domain, name = env.get_domain("py"), node["reftarget"]
+    known = targets(tuple((full, about.objtype) for full, about in domain.objects.items()))  # type: ignore[attr-defined]
+    if name not in known:
+        return nodes.literal("", name)
+    code = nodes.literal("", name, classes=["xref", "py", "py-obj"])
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", known[name], node, code)
+
+
 class PublicNames(SphinxDirective):
     """`{public-names}`: what is in the package's `__all__`, with links."""
 
     def run(self) -> list[nodes.Node]:
         """Make one line of links."""
         names = importlib.import_module(PACKAGE).__all__
-        text = ", ".join(f"{{py:obj}}`{name} <{targets()[name]}>`" for name in names)
+        text = ", ".join(f"{{{ROLE}}}`{name}`" for name in names)
         parent = nodes.container()
         self.state.nested_parse(StringList([text], self.env.docname), 0, parent)
         return list(parent.children)
@@ -192,7 +151,9 @@ class PublicNames(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.setup_extension("sphinx.ext.autodoc")
+    app.add_role(ROLE, XRefRole())
     app.add_directive("public-names", PublicNames)
     app.connect("autodoc-process-docstring", translate, priority=400)  # napoleon has 500
     app.connect("autodoc-process-signature", shorten)
+    app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
