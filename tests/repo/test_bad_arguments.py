@@ -64,7 +64,6 @@ from cbnlib.spectra.bottleneck import KeptMode, kept_modes, measure_bottleneck
 from cbnlib.spectra.convolutions import (
     filter_spectrum,
     spectrum_of_blocks,
-    weight_spectra_over_time,
 )
 from cbnlib.spectra.modules import conv_spectrum, module_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
@@ -83,7 +82,7 @@ from cbnlib.tasks import (
 )
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
-from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.jacobian import jacobian, tangent_jacobian
 from cbnlib.theory.linear_cost import (
     balanced_factorisation,
     end_to_end_blocks,
@@ -333,8 +332,6 @@ ROWS = [
     (lambda: filter_spectrum(W * NAN, 8), V, "filter: 12 of 12 entries are NaN"),
     (lambda: layer_spectrum(network().to("meta").convs[0]), V, "weight is on the meta"),
     (lambda: weight_spectra(network().half()), V, "weight of layer 1: the precision must"),
-    (lambda: weight_spectra_over_time([]), V, "at least one network"),
-    (lambda: weight_spectra_over_time([M, WINDOW]), V, "all of the same config"),
     (lambda: middle_half(0), V, "depth must be an integer >= 1, got 0"),
     (lambda: activation_spectra(M, X[:0]), V, "samples must be an integer >= 1, got 0"),
     (lambda: activation_spectra(M, X, batch_size=0), V, "batch_size must be an integer >= 1"),
@@ -409,9 +406,6 @@ ROWS = [
     (lambda: bottleneck_network([[0]], 8, 2, 0), V, "bound must be finite and > 0, got 0"),
     (lambda: jacobian(M, X[0]), V, "input must have 3 axes"),
     (lambda: jacobian(M, X * NAN), V, "x: 32 of 32 entries are NaN"),
-    (lambda: constant_input_spectrum(POOLING, 1.0), V, "only a network with the equivariant"),
-    (lambda: constant_input_spectrum(M, ONES), V, "one number or 1, one per channel; got sh"),
-    (lambda: constant_input_spectrum(M, NAN), V, "level: 1 of 1 entries are NaN"),
     (lambda: tangent_jacobian(X, X[..., 1:]), V, "those of J, (4, 1, 8); got (4, 1, 7)"),
     (lambda: linear_cost(X, 3), V, "must have shape [values], got (4, 1, 8)"),
     (lambda: linear_cost(ONES, 0), V, "L must be an integer >= 1, got 0"),
@@ -607,9 +601,6 @@ ROWS = [
      "sample 0: a pre-activation of layer 1 is exactly 0"),
     (lambda: ntk_trace(M, X * NAN), V, "x: 32 of 32 entries are NaN"),
     (lambda: off_mode_energy(M, X * NAN, 1), V, "x: 32 of 32 entries are NaN"),
-    (lambda: constant_input_spectrum(network(coarse=CoarseStage(4, 2, 2)), 1.0), V,
-     "no coarse stage"),
-    (lambda: constant_input_spectrum(network(bias=False), 0.0), V, "layer 1 is exactly 0"),
     # more of tasks
     (lambda: low_pass([[1]], 8), V, "frequency ...1... without its negative"),
     (lambda: low_pass([[0]], 8, samples=0), V, "samples must be an integer >= 1, got 0"),

@@ -22,7 +22,7 @@ from cbnlib import (
     layer_spectrum,
     weight_spectra,
 )
-from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra, weight_spectra_over_time
+from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
 
 CHANNELS = [(1, 1), (2, 3), (4, 2)]
 
@@ -296,17 +296,6 @@ def test_many_layers_at_once_are_each_as_alone(monkeypatch):
 
 def _per_mode(layer):
     return layer.blocks().detach().flatten(2).permute(2, 0, 1)[frequencies(layer.grid).modes]
-
-
-def test_weight_spectra_over_time_stacks_those_of_each_time():
-    models = [random_network(seed, grid=(6,), depth=4) for seed in range(5)]
-    stacked = weight_spectra_over_time(models)
-    shapes = [tuple(values.shape) for values in stacked]
-    assert shapes == [(5, 4, 1), (5, 4, 3), (5, 4, 3), (5, 4, 1)]
-    for time_, model in enumerate(models):
-        for values, spectrum in zip(stacked, weight_spectra(model), strict=True):
-            torch.testing.assert_close(values[time_], spectrum.values)
-    assert weight_spectra_over_time(models, dtype=torch.float32)[0].dtype == torch.float32
 
 
 def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch):

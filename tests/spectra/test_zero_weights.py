@@ -31,7 +31,7 @@ from cbnlib.spectra.modules import module_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
-from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.jacobian import jacobian, tangent_jacobian
 from cbnlib.theory.linear_cost import balanced_factorisation, linear_cost, linear_cost_expansion
 from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
 from cbnlib.theory.sharpness import sharpness
@@ -59,7 +59,7 @@ def test_spectra_are_zero():
     conv = nn.Conv1d(1, 2, 3, padding=1)
     nn.init.zeros_(conv.weight)
     spectra = [*weight_spectra(MODEL), *activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
-    spectra += [*module_spectra(MODEL, X)[0].values(), constant_input_spectrum(NO_BIAS, 1.0)]
+    spectra += module_spectra(MODEL, X)[0].values()
     for spectrum in spectra:
         assert not spectrum.values.any()
         assert not spectrum.largest().any()
@@ -144,7 +144,6 @@ def test_sharpness(ridge, depth):
         (lambda: compressions(NO_BIAS, X, 1), "none fits rank 0"),
         (lambda: off_mode_energy(MODEL, X, 1), r"in 0..0 \("),
         (lambda: jacobian(MODEL, X), "a pre-activation of layer 1 is exactly 0"),
-        (lambda: constant_input_spectrum(MODEL, 1.0), "exactly 0"),
         (lambda: Spectrum((8,), SPECTRUM.values * math.nan), "15 of 15 entries are NaN"),
     ],
 )

@@ -9,7 +9,7 @@ from model_cases import random_network
 from oracles import rng
 
 from cbnlib import frequencies
-from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.jacobian import jacobian, tangent_jacobian
 from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
 
 each_network = pytest.mark.parametrize(("name", "trained"), CASES)
@@ -83,25 +83,6 @@ def test_a_relu_network_attains_the_bounds():
         torch.testing.assert_close(bound, model.parameter_norm().detach().expand(4))
 
 
-@pytest.mark.parametrize("level", [0.7, -1.0])
-@pytest.mark.parametrize("options", [{}, {"window": 3}, {"nonlinearity": "none"}], ids=str)
-@pytest.mark.parametrize("grid", [(5,), (6,), (3, 4), (4, 4)], ids=str)
-def test_constant_input_spectrum_is_the_jacobian(grid, options, level):
-    model = random_network(grid=grid, c_in=2, depth=4, **options)
-    spectrum = constant_input_spectrum(model, level)
-    x = torch.full((1, 2, *grid), level, dtype=torch.float64)
-    s = torch.linalg.svdvals(jacobian(model, x))[0]
-    torch.testing.assert_close(spectrum.operator_values(), s, rtol=1e-9, atol=1e-12)
-
-
-def test_constant_input_spectrum_per_frequency():
-    model = projector_network([0, 2], 3, grid=6)
-    spectrum = constant_input_spectrum(model, 1.0)
-    torch.testing.assert_close(spectrum.values.flatten(), torch.tensor([1.0, 0, 1, 0]).double())
-    per_channel = torch.tensor([0.5, -2.0], dtype=torch.float64)
-    assert constant_input_spectrum(network("image", False), per_channel).grid == (3, 4)
-
-
 def test_tangent_jacobian_is_the_projected_one():
     model = network("even image", True)
     x = inputs(model)
@@ -127,7 +108,5 @@ def test_a_kink_is_an_error():
     message = "not defined at sample 1: a pre-activation of layer 1 is exactly 0"
     with pytest.raises(ValueError, match=message):
         jacobian(model, x)
-    with pytest.raises(ValueError, match="layer 1 is exactly 0"):
-        constant_input_spectrum(model, 0.0)
     linear = random_network(grid=6, nonlinearity="none", bias=False)
     assert jacobian(linear, torch.zeros(1, 1, 6, dtype=torch.float64)).abs().sum() > 0
