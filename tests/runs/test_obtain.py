@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -26,14 +25,14 @@ TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=5, seed=3)
 BUMP = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING)
 
 
-def test_a_run_is_measured_on_all_data() -> None:
+def test_a_run_is_measured_on_all_data():
     run = run_task(TASK, NETWORK, TRAINING, progress=False)
     assert run.fit == pytest.approx(evaluate(run.model, TASK.x, TASK.y))
     assert run.norm == pytest.approx(run.history.norm[-1])
     assert run.loss == pytest.approx(run.fit + 0.01 * run.norm)
 
 
-def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn() -> None:
+def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn():
     run = run_task(TASK, NETWORK, TRAINING, progress=False)
     x, shape = run.examples[0], torch.tensor([[[1.0, -1.0, 2.0, 2.0]]])  # 6 about its mean, 1
     targets = torch.cat((shape, shape)) + 3
@@ -43,7 +42,7 @@ def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn() -> None
         assert not replace(run, fit=run.task.variance).learned
 
 
-def test_what_is_known_of_the_task() -> None:
+def test_what_is_known_of_the_task():
     run = run_task(TASK, NETWORK, TRAINING, progress=False)
     assert (run.task.name, run.task.samples, run.task.grid) == (TASK.name, 20, (8,))
     assert run.task.variance == TASK.variance
@@ -53,7 +52,7 @@ def test_what_is_known_of_the_task() -> None:
     assert (run.spectra, run.activations) == ([], [])
 
 
-def test_a_classifier_is_measured_on_held_out_samples() -> None:
+def test_a_classifier_is_measured_on_held_out_samples():
     y, held_out = torch.arange(20) % 2, (TASK.x[:8], torch.tensor([0, 1] * 4))
     task = Task("t", TASK.x, y, "cross_entropy", held_out)
     network = CNNConfig(grid=8, width=2, depth=2, c_out=2, head="pooling")
@@ -70,14 +69,14 @@ def test_a_classifier_is_measured_on_held_out_samples() -> None:
     assert run_task(TASK, NETWORK, TRAINING, progress=False).held_out is None
 
 
-def test_the_seed_draws_the_weights() -> None:
+def test_the_seed_draws_the_weights():
     untrained = TrainConfig(ridge=0.01, learning_rate=0.01, steps=0, seed=3)
     run = run_task(TASK, NETWORK, untrained, progress=False)
     assert torch.equal(run.model.convs[0].weight, CNN(NETWORK, seed=3).convs[0].weight)
     assert run.history.step == []
 
 
-def test_parts_that_do_not_fit() -> None:
+def test_parts_that_do_not_fit():
     classify = Task("t", TASK.x, torch.zeros(20, dtype=torch.long), "cross_entropy")
     with pytest.raises(ValueError, match="task 't' needs loss 'cross_entropy', got 'square'"):
         run_task(classify, NETWORK, TRAINING, progress=False)
@@ -92,7 +91,7 @@ def test_parts_that_do_not_fit() -> None:
         run_experiment(labels, progress=False)
 
 
-def test_an_experiment_is_the_run_of_its_task() -> None:
+def test_an_experiment_is_the_run_of_its_task():
     (run,) = run_experiment(BUMP, progress=False)
     short = run_task(TASK, NETWORK, TRAINING, progress=False)
     for a, b in zip(run.model.parameters(), short.model.parameters(), strict=True):
@@ -102,7 +101,7 @@ def test_an_experiment_is_the_run_of_its_task() -> None:
     assert len(run.activations) == 2
 
 
-def test_as_many_spectra_as_asked_for() -> None:
+def test_as_many_spectra_as_asked_for():
     for count, steps in ((2, [0, 5]), (24, [0, 1, 2, 3, 4, 5])):
         training = TrainConfig(0.01, 0.01, 5, seed=3, snapshots=count)
         experiment = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
@@ -113,7 +112,7 @@ def test_as_many_spectra_as_asked_for() -> None:
         TrainConfig(0.01, 0.01, 5, snapshots=1)
 
 
-def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
+def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds():
     options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
     specs = tuple(TaskSpec("low_pass", o) for o in options)
     runs = run_experiment(Experiment(specs, NETWORK, TRAINING, (7, 3)), progress=False)
@@ -128,12 +127,12 @@ def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
 
 
 @pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def trainings(monkeypatch):
     """One entry per training."""
-    calls: list[int] = []
+    calls = []
     original = cbnlib.runs.obtain.train
 
-    def counted(*args: Any, **options: Any) -> Any:
+    def counted(*args, **options):
         calls.append(1)
         return original(*args, **options)
 
@@ -141,7 +140,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_finished_experiments_are_not_run_again(tmp_path: Path, trainings: list[int]) -> None:
+def test_finished_experiments_are_not_run_again(tmp_path, trainings):
     first = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
     again = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
     assert len(trainings) == 1
@@ -149,13 +148,13 @@ def test_finished_experiments_are_not_run_again(tmp_path: Path, trainings: list[
     assert [path.name for path in (tmp_path / "a").iterdir()] == [RECORD]
 
 
-def keep(experiment: Experiment, records: Path) -> Path:
+def keep(experiment, records):
     """Train it and put its record where records lie."""
     run_experiment(experiment, folder=records / "run", progress=False)
     return (records / "run" / RECORD).rename(records / experiment.folder_name)
 
 
-def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> None:
+def test_records_are_searched_in_order(tmp_path, trainings):
     folders = [tmp_path / name for name in ("none", "empty", "full", "later")]
     for folder in folders[1:]:
         folder.mkdir()
@@ -166,7 +165,7 @@ def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> 
     assert not (tmp_path / "work").exists()
 
 
-def test_without_a_record_the_workspace_keeps_one(tmp_path: Path, trainings: list[int]) -> None:
+def test_without_a_record_the_workspace_keeps_one(tmp_path, trainings):
     for source in ("live", "record"):
         (run,) = obtain(BUMP, records=[tmp_path / "r"], workspace=tmp_path / "w", progress=False)
         assert run.provenance.source == source
@@ -175,7 +174,7 @@ def test_without_a_record_the_workspace_keeps_one(tmp_path: Path, trainings: lis
     assert len(trainings) == 2
 
 
-def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]) -> None:
+def test_a_damaged_record_is_never_replaced(tmp_path, trainings):
     obtain(BUMP, records=[], workspace=tmp_path, progress=False)
     own = tmp_path / BUMP.folder_name
     (own / RECORD / "record.json").write_text("{}")
@@ -191,7 +190,7 @@ def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]
     assert len(trainings) == 1
 
 
-def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
+def test_a_record_in_the_wrong_folder_is_refused(tmp_path):
     other = single("bump", {"n": 8, "samples": 21}, NETWORK, TRAINING)
     keep(BUMP, tmp_path).rename(tmp_path / other.folder_name)
     with pytest.raises(RecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"):
@@ -199,7 +198,7 @@ def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 900])
-def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], steps: int) -> None:
+def test_training_that_fails_is_a_run(tmp_path, trainings, steps):
     """Also where weights are no numbers before the first record, and after the last step."""
     training = TrainConfig(0.0, 1e30, steps, optimizer="sgd", momentum=0.0)
     wild = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
@@ -223,17 +222,13 @@ def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], step
     ],
     ids=["wide", "many", "spectra"],
 )  # fmt: skip
-def test_what_cannot_be_kept_is_refused_before_training(
-    what: Experiment, message: str, tmp_path: Path, trainings: list[int]
-) -> None:
+def test_what_cannot_be_kept_is_refused_before_training(what, message, tmp_path, trainings):
     with pytest.raises(ValueError, match=f"too large for a record: .*{message}"):
         run_experiment(what, folder=tmp_path, progress=False)
     assert not trainings
 
 
-def test_another_default_precision_is_refused_before_training(
-    tmp_path: Path, trainings: list[int]
-) -> None:
+def test_another_default_precision_is_refused_before_training(tmp_path, trainings):
     torch.set_default_dtype(torch.float64)
     try:
         with pytest.raises(ValueError, match=r"default dtype is torch\.float64, but records hold"):
@@ -244,7 +239,7 @@ def test_another_default_precision_is_refused_before_training(
     run_experiment(BUMP, folder=tmp_path, progress=False)
 
 
-def test_an_experiment_is_found_under_another_label(tmp_path: Path, trainings: list[int]) -> None:
+def test_an_experiment_is_found_under_another_label(tmp_path, trainings):
     for label in ("one", "two"):
         named = replace(BUMP, label=label)
         obtain(named, records=[], workspace=tmp_path, progress=False)
@@ -286,24 +281,24 @@ print([path.name for path in Path(sys.argv[1]).iterdir()])
 """
 
 
-def test_without_what_windows_lacks(tmp_path: Path) -> None:
+def test_without_what_windows_lacks(tmp_path):
     command = [sys.executable, "-c", WINDOWS, str(tmp_path / "e")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['record']\n"
 
 
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit_of(Path(__file__).parents[2]) == ""
 
 
-def _run_and_tell(folder: Path, answers: Any) -> None:
+def _run_and_tell(folder, answers):
     torch.set_num_threads(1)
     answers.put(run_experiment(BUMP, folder=folder, progress=False)[0].provenance.source)
 
 
-def test_two_processes_train_once(tmp_path: Path) -> None:
+def test_two_processes_train_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     workers = [context.Process(target=_run_and_tell, args=(tmp_path, answers)) for _ in range(2)]

@@ -9,10 +9,8 @@ import random
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +23,7 @@ from cbnlib.network.model import CoarseStage
 from cbnlib.runs import store
 from cbnlib.runs.compact import compact, expand
 from cbnlib.runs.experiment import Experiment, TaskSpec, single
-from cbnlib.runs.obtain import RECORD, Run, failed, run_experiment
+from cbnlib.runs.obtain import RECORD, failed, run_experiment
 from cbnlib.runs.record import DOCUMENT, load_record, save_record
 from cbnlib.runs.store import (
     ARRAYS,
@@ -45,14 +43,14 @@ BUMP = single("bump", {"n": 8, "samples": 20}, CNNConfig(8, 3, 3), TRAINING, lab
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def record(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     run_experiment(BUMP, folder=folder, progress=False)
     return folder / RECORD
 
 
 @pytest.fixture
-def copy(record: Path, tmp_path: Path) -> Path:
+def copy(record, tmp_path):
     return Path(shutil.copytree(record, tmp_path / "copy"))
 
 
@@ -61,7 +59,7 @@ def copy(record: Path, tmp_path: Path) -> Path:
 FILES = {"a.json": b"{}\n", ARRAYS: bytes(range(256))}
 
 
-def test_sealed_folder_round_trip(tmp_path: Path) -> None:
+def test_sealed_folder_round_trip(tmp_path):
     (tmp_path / ".s.tmp").mkdir()  # of a process that was killed
     write_sealed(tmp_path / "s", FILES)
     assert read_sealed(tmp_path / "s", "a.json") == FILES
@@ -73,10 +71,8 @@ def test_sealed_folder_round_trip(tmp_path: Path) -> None:
         write_sealed(tmp_path / "s", FILES)
 
 
-def test_failed_write_leaves_nothing_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
+def test_failed_write_leaves_nothing_in_place(tmp_path, monkeypatch):
+    def full(_):
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
@@ -88,7 +84,7 @@ def test_failed_write_leaves_nothing_in_place(
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
-def test_too_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_files(tmp_path, monkeypatch):
     write_sealed(tmp_path / "s", FILES)
     monkeypatch.setattr(store, "MAX_BYTES", 255)
     with pytest.raises(RecordError, match=r"s: arrays\.npz: 256 bytes, at most 255 are allowed"):
@@ -97,22 +93,22 @@ def test_too_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         write_sealed(tmp_path / "t", FILES)
 
 
-def _edited(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+def _edited(name, change):
     return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
 
 
-def _link(folder: Path) -> None:
+def _link(folder):
     (folder / "record.json").rename(folder.parent / "elsewhere")
     (folder / "record.json").symlink_to(folder.parent / "elsewhere")
 
 
-def _pipe(folder: Path) -> None:
+def _pipe(folder):
     (folder / "record.json").unlink()
     os.mkfifo(folder / "record.json")
 
 
 NOT_ONE = "not one of the files SHA256SUMS, arrays.npz, record.json"
-DAMAGE: list[tuple[Callable[[Path], object], str]] = [
+DAMAGE = [
     (lambda folder: (folder / "notes.txt").touch(), rf"copy: notes\.txt: {NOT_ONE}"),
     (lambda folder: (folder / ".hidden").touch(), rf"copy: \.hidden: {NOT_ONE}"),
     (lambda folder: (folder / "model.pt").touch(), rf"copy: model\.pt: {NOT_ONE}"),
@@ -132,20 +128,20 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=range(len(DAMAGE)))
-def test_damage(copy: Path, damage: Callable[[Path], object], message: str) -> None:
+def test_damage(copy, damage, message):
     damage(copy)
     with pytest.raises(RecordError, match=message):
         load_record(copy)
 
 
-def test_errors_reach_other_processes() -> None:
+def test_errors_reach_other_processes():
     error = ForeignRecordError(Path("a"), "b", "c")
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, ForeignRecordError)
     assert (str(again), again.file) == ("a: b: c", "b")
 
 
-def test_every_changed_byte_is_refused(copy: Path) -> None:
+def test_every_changed_byte_is_refused(copy):
     """500 positions, sampled over all bytes of all files: a flipped bit or another byte."""
     choose = random.Random(0)
     files = {path: path.read_bytes() for path in sorted(copy.iterdir())}
@@ -163,7 +159,7 @@ def test_every_changed_byte_is_refused(copy: Path) -> None:
     load_record(copy)
 
 
-def test_json_is_exact_and_strict() -> None:
+def test_json_is_exact_and_strict():
     value = {"b": [0.1, 1 / 3, 1e-300, -0.0], "a": {"é": None, "t": True}, "n": 2**60}
     assert parse_json(json_bytes(value)) == value
     assert json_bytes(value) == json_bytes(dict(reversed(value.items())))
@@ -186,12 +182,12 @@ def test_json_is_exact_and_strict() -> None:
     ],
     ids=range(9),
 )
-def test_bad_json(data: bytes, message: str) -> None:
+def test_bad_json(data, message):
     with pytest.raises(RecordError, match=message), refusing(Path("a"), "b"):
         parse_json(data)
 
 
-def test_arrays_round_trip() -> None:
+def test_arrays_round_trip():
     arrays = {
         "a.1": np.arange(6, dtype="float32").reshape(2, 3).T,
         "empty": np.zeros((0, 4), "int32"),
@@ -209,30 +205,30 @@ def test_arrays_round_trip() -> None:
 class Evil:
     """Unpickling this would be noticed."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return (pytest.fail, ("code of a record was run",))
 
 
-def npz(**arrays: Any) -> bytes:
+def npz(**arrays):
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
-def npy(array: np.ndarray) -> bytes:
+def npy(array):
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()
 
 
-def zipped(name: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(name, data, compression=zipfile.ZIP_DEFLATED):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
         archive.writestr(name, data)
     return stream.getvalue()
 
 
-def header(shape: str, dtype: str = "<f4") -> bytes:
+def header(shape, dtype="<f4"):
     text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}"
     text = text.ljust(117) + "\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
@@ -254,7 +250,7 @@ def header(shape: str, dtype: str = "<f4") -> bytes:
     ],
     ids=range(10),
 )
-def test_bad_arrays(data: bytes, message: str) -> None:
+def test_bad_arrays(data, message):
     with pytest.raises(RecordError, match=message), refusing(Path("a"), "b"):
         parse_npz(data)
 
@@ -262,7 +258,7 @@ def test_bad_arrays(data: bytes, message: str) -> None:
 # Weights
 
 
-def fresh(layer: CircularConv) -> CircularConv:
+def fresh(layer):
     other = CircularConv(
         layer.c_in, layer.c_out, layer.grid, window=layer.window,
         parametrization=layer.parametrization,
@@ -271,7 +267,7 @@ def fresh(layer: CircularConv) -> CircularConv:
 
 
 @pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)
-def test_layers_at_random_stay_dense_and_exact(grid: Any, window: Any) -> None:
+def test_layers_at_random_stay_dense_and_exact(grid, window):
     layer = random_layer(grid, window).float()
     packed = compact(layer)
     assert packed.form == "dense"
@@ -281,7 +277,7 @@ def test_layers_at_random_stay_dense_and_exact(grid: Any, window: Any) -> None:
     assert torch.equal(again.weight, layer.weight)
 
 
-def bottlenecked(grid: tuple[int, ...], parametrization: Any = "pixel") -> CircularConv:
+def bottlenecked(grid, parametrization="pixel"):
     """Three directions in two modes near 1, all else small; double precision."""
     layer = CircularConv(6, 5, grid, parametrization=parametrization).double()
     with torch.no_grad():
@@ -298,9 +294,7 @@ def bottlenecked(grid: tuple[int, ...], parametrization: Any = "pixel") -> Circu
 @pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 @pytest.mark.parametrize("grid", [(8,), (9,), (6, 8), (5, 7), (7, 4)], ids=str)
 @pytest.mark.parametrize("budget", [1e-8, 0.5])
-def test_bottlenecked_layers_keep_their_modes(
-    grid: tuple[int, ...], parametrization: str, budget: float
-) -> None:
+def test_bottlenecked_layers_keep_their_modes(grid, parametrization, budget):
     layer = bottlenecked(grid, parametrization)
     packed, again = compact(layer, budget=budget), fresh(layer)
     assert packed.form == "factors"
@@ -317,7 +311,7 @@ def test_bottlenecked_layers_keep_their_modes(
     assert kept == 3 if budget < 0.1 else kept < 3
 
 
-def test_large_layers_are_kept_in_16_bits() -> None:
+def test_large_layers_are_kept_in_16_bits():
     layer = CircularConv(16, 16, (9, 9), generator=torch.Generator().manual_seed(0))
     packed, again = compact(layer), CircularConv(16, 16, (9, 9))
     assert packed.arrays["weight"].dtype == torch.float16
@@ -329,7 +323,7 @@ def test_large_layers_are_kept_in_16_bits() -> None:
     assert compact(layer).arrays["weight"].dtype == torch.float32
 
 
-def test_an_ensemble_has_one_history(tmp_path: Path) -> None:
+def test_an_ensemble_has_one_history(tmp_path):
     network, training = CNNConfig(8, width=3, depth=3), TrainConfig(1e-2, 1e-3, 5, batch_size=8)
     several = Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), network, training, (0, 1))
     run_experiment(several, folder=tmp_path, progress=False)
@@ -347,7 +341,7 @@ def test_an_ensemble_has_one_history(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "network", [CNNConfig(8, 4, 3), CNNConfig((4, 4), 3, 2, window=3)], ids=str
 )
-def test_weights_that_decayed_are_kept(size: float, network: CNNConfig, tmp_path: Path) -> None:
+def test_weights_that_decayed_are_kept(size, network, tmp_path):
     task = "bump" if network.grid == (8,) else "shape_texture"
     options = {"n": 8} if task == "bump" else {"grid": [4, 4], "carrier": [0, 2]}
     experiment = single(task, options, network, TRAINING)
@@ -362,7 +356,7 @@ def test_weights_that_decayed_are_kept(size: float, network: CNNConfig, tmp_path
         torch.testing.assert_close(a, b, rtol=1e-3, atol=0)
 
 
-def test_directions_are_put_together_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directions_are_put_together_in_parts(monkeypatch):
     """Memory is that of a part; the bits are those of all at once."""
     layer = bottlenecked((6, 8))
     packed, whole, parts = compact(layer), fresh(layer), fresh(layer)
@@ -372,7 +366,7 @@ def test_directions_are_put_together_in_parts(monkeypatch: pytest.MonkeyPatch) -
     assert torch.equal(whole.weight, parts.weight)
 
 
-def test_both_members_of_a_pair_come_back() -> None:
+def test_both_members_of_a_pair_come_back():
     """In 2-D, columns 0 and n/2 store both: the factors name one."""
     layer = CircularConv(4, 4, (6, 6)).double()
     with torch.no_grad():
@@ -387,7 +381,7 @@ def test_both_members_of_a_pair_come_back() -> None:
     torch.testing.assert_close(again.weight, layer.weight, rtol=0, atol=1e-7)
 
 
-def test_bad_budget() -> None:
+def test_bad_budget():
     with pytest.raises(ValueError, match="budget must be finite and >= 0, got -1"):
         compact(bottlenecked((8,)), budget=-1)
 
@@ -427,7 +421,7 @@ EXPERIMENTS = {
 }
 
 
-def mnist_folder(folder: Path) -> Path:
+def mnist_folder(folder):
     images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
     labels = np.arange(30, dtype=np.uint8) % 10
     for kind, array in {"images-idx3": images, "labels-idx1": labels}.items():
@@ -439,7 +433,7 @@ def mnist_folder(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_record_round_trip(name: str, tmp_path: Path) -> None:
+def test_record_round_trip(name, tmp_path):
     experiment = EXPERIMENTS[name]
     data = mnist_folder(tmp_path)
     live = run_experiment(experiment, folder=tmp_path / "e", data_folder=data, progress=False)
@@ -452,7 +446,7 @@ def test_record_round_trip(name: str, tmp_path: Path) -> None:
     assert load_record(tmp_path / "e" / RECORD)[0] == experiment
 
 
-def assert_same(run: Run, original: Run) -> None:
+def assert_same(run, original):
     for name in ("network", "training", "history", "fit", "norm", "loss", "task", "held_out"):
         assert getattr(run, name) == getattr(original, name)
     assert (run.provenance.source, original.provenance.source) == ("record", "live")
@@ -476,19 +470,19 @@ def assert_same(run: Run, original: Run) -> None:
         torch.testing.assert_close(a.values, b.values, rtol=5e-4, atol=1e-7)
 
 
-def test_older_records_have_no_held_out_numbers(tmp_path: Path) -> None:
+def test_older_records_have_no_held_out_numbers(tmp_path):
     data = mnist_folder(tmp_path)
     run_experiment(EXPERIMENTS["labels"], folder=tmp_path, data_folder=data, progress=False)
     reseal(tmp_path / RECORD, lambda document, _: document["networks"][0].pop("held_out"))
     assert load_record(tmp_path / RECORD)[1][0].held_out is None
 
 
-def without_amplitudes(_: Any, arrays: dict[str, np.ndarray]) -> None:
+def without_amplitudes(_, arrays):
     for name in [name for name in arrays if ".amplitudes." in name]:
         del arrays[name]
 
 
-def test_older_records_have_no_activations_over_training(copy: Path, tmp_path: Path) -> None:
+def test_older_records_have_no_activations_over_training(copy, tmp_path):
     reseal(copy, without_amplitudes)
     experiment, runs = load_record(copy)
     assert all(shot.layers and shot.activations == [] for shot in runs[0].spectra)
@@ -497,7 +491,7 @@ def test_older_records_have_no_activations_over_training(copy: Path, tmp_path: P
     assert load_record(tmp_path / "again")[1][0].spectra[0].activations == []
 
 
-def test_amplitudes_too_large_for_16_bits(record: Path, tmp_path: Path) -> None:
+def test_amplitudes_too_large_for_16_bits(record, tmp_path):
     experiment, runs = load_record(record)
     runs[0].spectra[-1].activations[1].values[0] = 1e5
     save_record(tmp_path / "a", experiment, runs)
@@ -506,28 +500,28 @@ def test_amplitudes_too_large_for_16_bits(record: Path, tmp_path: Path) -> None:
     assert kinds == ["float16", "float32", "float16"]
 
 
-def test_same_run_gives_the_same_bytes(record: Path, tmp_path: Path) -> None:
+def test_same_run_gives_the_same_bytes(record, tmp_path):
     experiment, runs = load_record(record)
     save_record(tmp_path / "a", experiment, runs)
     save_record(tmp_path / "b", experiment, runs)
     assert read_sealed(tmp_path / "a", DOCUMENT) == read_sealed(tmp_path / "b", DOCUMENT)
 
 
-def test_environment_is_complete(record: Path) -> None:
+def test_environment_is_complete(record):
     environment = load_record(record)[1][0].provenance.environment
     wanted = {"python", "torch", "numpy", "cbnlib", "processor", "machine", "threads"}
     assert wanted <= environment.keys()
     assert all(environment.values())
 
 
-def test_another_experiment_is_refused(record: Path) -> None:
+def test_another_experiment_is_refused(record):
     with pytest.raises(
         ForeignRecordError, match=f"digest '{BUMP.digest()}', expected '{'0' * 64}'"
     ):
         load_record(record, "0" * 64)
 
 
-def test_what_a_load_refuses_is_not_written(record: Path, tmp_path: Path) -> None:
+def test_what_a_load_refuses_is_not_written(record, tmp_path):
     experiment, [run] = load_record(record)
     x, y = run.examples
     where = {**run.provenance.environment, "processor": "<b>"}
@@ -544,15 +538,15 @@ def test_what_a_load_refuses_is_not_written(record: Path, tmp_path: Path) -> Non
     assert not any(tmp_path.iterdir())
 
 
-def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
+def test_small_files_of_large_networks_are_refused(copy):
     """Before memory is taken: the layer would have 40 GB."""
     wide = replace(BUMP, network=replace(BUMP.network, width=100_000))
     deep = replace(BUMP, network=replace(BUMP.network, depth=10**9))
     fine = replace(BUMP, network=replace(BUMP.network, grid=10**9))
     files = read_sealed(copy, DOCUMENT)
 
-    def claim(experiment: Experiment, **entry: Any) -> Callable[[dict[str, Any], Any], None]:
-        def change(document: dict[str, Any], arrays: dict[str, Any]) -> None:
+    def claim(experiment, **entry):
+        def change(document, arrays):
             arrays.clear()
             document |= {"experiment": experiment.facts(), "digest": experiment.digest()}
             document["tasks"][0]["grid"] = list(experiment.network.grid)
@@ -577,7 +571,7 @@ def test_small_files_of_large_networks_are_refused(copy: Path) -> None:
             load_record(copy)
 
 
-def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights() -> None:
+def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights():
     """The second value of a layer with one kept direction is what the weights lack."""
     records = Path(__file__).parents[2] / "records"
     stored, rebuilt = [], []
@@ -595,7 +589,7 @@ def test_numbers_come_from_stored_spectra_and_not_from_rebuilt_weights() -> None
     )
 
 
-def test_weight_spectra_of_every_kind_of_run(record: Path) -> None:
+def test_weight_spectra_of_every_kind_of_run(record):
     live = run_experiment(BUMP, progress=False)[0]
     assert live.weight_spectra is live.spectra[-1].layers
     without = replace(live, spectra=live.spectra[:-1])
@@ -608,7 +602,7 @@ WILD = TrainConfig(0.0, 1e9, 9, optimizer="sgd", seed=3)
 
 
 @pytest.mark.parametrize("seeds", [(3,), (3, 4)], ids=str)
-def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_failed_run_has_a_record(seeds, tmp_path):
     tasks = (TaskSpec("bump", {"n": 8, "samples": 20}),)
     wild = Experiment(tasks, CNNConfig(8, 3, 3), WILD, seeds)
     live = run_experiment(wild, folder=tmp_path, progress=False)
@@ -635,7 +629,7 @@ def test_a_failed_run_has_a_record(seeds: tuple[int, ...], tmp_path: Path) -> No
         load_record(tmp_path / RECORD)
 
 
-def test_one_of_an_ensemble_may_have_failed(tmp_path: Path) -> None:
+def test_one_of_an_ensemble_may_have_failed(tmp_path):
     experiment = EXPERIMENTS["ensemble"]
     runs = run_experiment(experiment, progress=False)
     runs[0] = failed(runs[0], "it failed")
@@ -645,16 +639,16 @@ def test_one_of_an_ensemble_may_have_failed(tmp_path: Path) -> None:
     assert_same(kept[1], runs[1])
 
 
-def test_runs_with_nan_are_not_written(record: Path, tmp_path: Path) -> None:
+def test_runs_with_nan_are_not_written(record, tmp_path):
     experiment, runs = load_record(record)
     with torch.no_grad():
-        runs[0].model.convs[0].bias[0] = float("nan")  # type: ignore[index]
+        runs[0].model.convs[0].bias[0] = float("nan")
     with pytest.raises(ValueError, match=r"array '0\.convs\.0\.bias' holds NaN"):
         save_record(tmp_path / "a", experiment, runs)
     assert not any(tmp_path.iterdir())
 
 
-def reseal(folder: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> None:
+def reseal(folder, change):
     """Change a record's contents and seal it again, with right checksums."""
     files = read_sealed(folder, DOCUMENT)
     document, arrays = json.loads(files[DOCUMENT]), parse_npz(files[ARRAYS])
@@ -663,9 +657,9 @@ def reseal(folder: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]
     write_sealed(folder, {DOCUMENT: json_bytes(document), ARRAYS: npz_bytes(arrays)})
 
 
-def put(*path: str | int, value: Any) -> Callable[[dict[str, Any], Any], None]:
-    def change(document: dict[str, Any], _: Any) -> None:
-        place: Any = document
+def put(*path, value):
+    def change(document, _):
+        place = document
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
@@ -673,20 +667,20 @@ def put(*path: str | int, value: Any) -> Callable[[dict[str, Any], Any], None]:
     return change
 
 
-def array(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[Any, dict[str, Any]], None]:
-    def apply(_: Any, arrays: dict[str, Any]) -> None:
+def array(name, change):
+    def apply(_, arrays):
         arrays[name] = change(arrays[name])
 
     return apply
 
 
-def hole(values: np.ndarray) -> np.ndarray:
+def hole(values):
     values.flat[1] = np.nan
     return values
 
 
 NETWORK = ("networks", 0)
-FORGED: list[tuple[Any, str]] = [
+FORGED = [
     (put("kind", value="something else"), "kind 'something else', expected 'cbnlib record'"),
     (put("format", value=2), "format 2, expected 1"),
     (put("digest", value="0" * 64), f"digest '0000.*, expected '{BUMP.digest()}'"),
@@ -737,13 +731,13 @@ FORGED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("change", "message"), FORGED, ids=range(len(FORGED)))
-def test_sealed_but_wrong(copy: Path, change: Any, message: str) -> None:
+def test_sealed_but_wrong(copy, change, message):
     reseal(copy, change)
     with pytest.raises(RecordError, match=f"copy: (record.json|arrays.npz): .*{message}"):
         load_record(copy)
 
 
-def test_factors_of_no_mode_are_refused(tmp_path: Path) -> None:
+def test_factors_of_no_mode_are_refused(tmp_path):
     _, runs = load_or_run(tmp_path)
     layer = runs.model.convs[1]
     layer.set_blocks(bottlenecked_blocks(layer))
@@ -754,11 +748,11 @@ def test_factors_of_no_mode_are_refused(tmp_path: Path) -> None:
         load_record(tmp_path / "a")
 
 
-def load_or_run(folder: Path) -> tuple[Experiment, Run]:
+def load_or_run(folder):
     return BUMP, run_experiment(BUMP, folder=folder / "own", progress=False)[0]
 
 
-def bottlenecked_blocks(layer: CircularConv) -> torch.Tensor:
+def bottlenecked_blocks(layer):
     blocks = torch.zeros_like(layer.blocks())
     blocks[0, 0, 0] = 1
     return blocks

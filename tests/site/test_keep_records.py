@@ -1,7 +1,6 @@
 """The committed records, and what keeps them."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,17 +14,17 @@ PROJECT = Project()
 COMMITTED = sorted(PROJECT.records.glob("*-*"))
 
 
-def test_all_records_together_are_small() -> None:
+def test_all_records_together_are_small():
     assert 0 < megabytes(PROJECT.records) <= LARGEST_MEGABYTES
 
 
-def test_every_experiment_has_one_record() -> None:
+def test_every_experiment_has_one_record():
     digests = [path.name.rpartition("-")[2] for path in COMMITTED]
     assert len(set(digests)) == len(digests) > 200
 
 
 @pytest.mark.parametrize("sealed", COMMITTED, ids=lambda path: path.name)
-def test_committed_record_is_sound_and_called_what_it_is(sealed: Path) -> None:
+def test_committed_record_is_sound_and_called_what_it_is(sealed):
     experiment, runs = load_record(sealed)
     assert sealed.name == experiment.folder_name
     assert folder_of(replace(experiment, label="another"), PROJECT.records) == sealed
@@ -33,7 +32,7 @@ def test_committed_record_is_sound_and_called_what_it_is(sealed: Path) -> None:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> Path:
+def trained(tmp_path):
     """A project with one finished run."""
     experiment = single(
         "bump",
@@ -46,7 +45,7 @@ def trained(tmp_path: Path) -> Path:
     return folder
 
 
-def test_finished_runs_are_kept_once(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_runs_are_kept_once(trained, capsys):
     root = trained.parents[2]
     (trained.parent / "unfinished-0123456789ab").mkdir()
     (root / "records" / f".{trained.name}.tmp").mkdir(parents=True)  # of a call that was killed
@@ -61,7 +60,7 @@ def test_finished_runs_are_kept_once(trained: Path, capsys: pytest.CaptureFixtur
     assert "kept" not in capsys.readouterr().out
 
 
-def test_a_damaged_run_is_not_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_is_not_kept(trained, capsys):
     arrays = trained / RECORD / "arrays.npz"
     arrays.write_bytes(arrays.read_bytes()[:-1])
     root = trained.parents[2]

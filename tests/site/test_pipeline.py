@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -131,7 +130,7 @@ def notebook(*parts):
     return "\n".join([HEADER, "# A title\n", PARAMETERS, *parts])
 
 
-def make_project(root: Path, notebooks: dict[str, str]) -> Project:
+def make_project(root, notebooks):
     """A project with the real settings, the given notebooks and a one-line `cbnlib`."""
     project = Project(root)
     project.notebooks.mkdir(parents=True)

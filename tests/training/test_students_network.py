@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cbnlib import CNN, CircularConv, CNNConfig, TrainConfig, train
 
@@ -14,25 +14,25 @@ X = torch.randn(16, 1, 8, dtype=torch.float64, generator=torch.Generator().manua
 class GELUNetwork(CNN):
     """Another nonlinearity in the place that is meant for it."""
 
-    def activate(self, pre_activation: Tensor) -> Tensor:
+    def activate(self, pre_activation):
         return nn.functional.gelu(pre_activation)
 
 
 class TwiceNetwork(CNN):
     """Another output."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return 2 * super().forward(x)
 
 
 class ScaledConv(CircularConv):
     """Another layer."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return 0.5 * super().forward(x)
 
 
-def with_scaled_layer() -> CNN:
+def with_scaled_layer():
     model = CNN(CONFIG, seed=0)
     model.convs[1].__class__ = ScaledConv
     return model
@@ -41,13 +41,13 @@ def with_scaled_layer() -> CNN:
 class OwnNetwork(nn.Module):
     """No `CNN` at all."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         torch.manual_seed(0)
         conv = nn.Conv1d(1, 3, 3, padding=1, padding_mode="circular")
         self.layers = nn.Sequential(conv, nn.GELU(), nn.Conv1d(3, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x):
         return self.layers(x)
 
 
@@ -61,7 +61,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_history_is_that_of_a_plain_loop(name: str) -> None:
+def test_the_history_is_that_of_a_plain_loop(name):
     history = train(NETWORKS[name]().double(), X, X, TRAINING, progress=False)
     model = NETWORKS[name]().double()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=2 * TRAINING.ridge)
