@@ -7,8 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from run_cases import experiment
 
-from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
 from cbnlib.book.notebook import NOT_AVAILABLE, check_profile, glue, origins, runs_of
 from cbnlib.book.where import ASKED
 from cbnlib.runs.provenance import Provenance, environment
@@ -52,11 +52,7 @@ def test_environment_names_versions():
     assert environment()["torch"] == torch.__version__
 
 
-NETWORK, TRAINING = CNNConfig(grid=8, width=3, depth=2), TrainConfig(1e-2, 1e-3, 3)
-EXPERIMENTS = [
-    single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING),
-    Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, TRAINING, seeds=(1, 2)),
-]
+EXPERIMENTS = [experiment(), experiment(seeds=(1, 2))]
 
 
 def test_quick_runs_are_live_and_leave_nothing(tmp_path, monkeypatch):
@@ -100,7 +96,7 @@ def test_a_notebook_says_which_records_it_asked_for(repository, monkeypatch):
     (repository / "records" / EXPERIMENTS[1].folder_name).mkdir()
     with pytest.raises(RecordError):
         runs_of(EXPERIMENTS, "paper")
-    assert told == [({}, {ASKED: [experiment.digest()[:12] for experiment in EXPERIMENTS]})]
+    assert told == [({}, {ASKED: [what.digest()[:12] for what in EXPERIMENTS]})]
     runs_of(EXPERIMENTS, "quick")
     assert len(told) == 1
 

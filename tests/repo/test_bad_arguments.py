@@ -57,6 +57,7 @@ from cbnlib.interventions.surgery import (
 from cbnlib.network.model import CoarseStage
 from cbnlib.network.real_dft import RealDFT, blocks_to_coordinates, coordinates_to_blocks
 from cbnlib.network.resampling import Resample, crop_noise
+from cbnlib.runs.compact import compact
 from cbnlib.runs.experiment import single
 from cbnlib.runs.sweep import grid_of, sweep
 from cbnlib.spectra.activations import activation_spectra
@@ -451,6 +452,7 @@ ROWS = [
     (lambda: end_to_end_blocks(network(nonlinearity="none", coarse=CoarseStage(4, 2, 2))), V,
      "no coarse stage"),
     # runs
+    (lambda: compact(M.convs[0], budget=-1), V, "budget must be finite and >= 0, got -1"),
     (lambda: run_task(TEXT, NETWORK, TRAINING), T, "task must be a Task, got 'no'"),
     (lambda: run_task(bump(8, 2), TEXT, TRAINING), T, "network must be a CNNConfig"),
     (lambda: run_task(bump(8, 2), NETWORK, NONE), T, "training must be a TrainConfig"),
@@ -464,11 +466,24 @@ ROWS = [
     (lambda: sweep(["bump"], "x"), T, "experiment must be a Experiment, got 'bump'"),
     (lambda: sweep([E], "x", workers=1.5), V, "workers must be an integer"),
     (lambda: sweep([E], "x", progress=2), V, "progress must be True or False"),
+    (lambda: sweep([E], "x", workers=0), V, "workers must be an integer >= 1, got 0"),
+    (lambda: sweep([E], "x", retries=-1), V, "retries must be an integer >= 0, got -1"),
+    (lambda: sweep([E], "x", workers=2, scheduler="tcp://127.0.0.1:1"), V, "either workers or a"),
+    (lambda: grid_of(E, breadth=[1]), V, "unknown axis 'breadth'; allowed: ...depth...width"),
+    (lambda: grid_of(E, depth=[]), V, "number of values of axis 'depth' must be ... got 0"),
+    (lambda: grid_of(E, ridge=[-1.0]), V, "ridge must be finite and >= 0, got -1"),
+    (lambda: grid_of(replace(E, seeds=(0, 1)), seed=[2]), V, "a base with one seed, got (0, 1)"),
     (lambda: grid_of(TEXT, depth=[2]), T, "base must be a Experiment"),
     (lambda: grid_of(E, depth=3), V, "values of axis 'depth' must be a list or tuple"),
     (lambda: grid_of(E, loss="square"), V, "values of axis 'loss' must be a list"),
     (lambda: TaskSpec("bump", TEXT), T, "options of task 'bump' must be a dict, got 'no'"),
     (lambda: TaskSpec(NONE, {}), V, "unknown task None; allowed: bump"),
+    (lambda: TaskSpec("bumps", {}), V, "unknown task 'bumps'; allowed: bump"),
+    (lambda: TaskSpec("bump", {"m": 8}), V, "option of task 'bump' 'm'; allowed: n, samples, seed"),
+    (lambda: TaskSpec("mnist", {"folder": "x"}), V, "unknown option of task 'mnist' 'folder'"),
+    (lambda: TaskSpec("low_pass", {"grid": 8}), V, "task 'low_pass' needs the option 'supports'"),
+    (lambda: TaskSpec("bump", {"n": torch.tensor(1)}), V, "are no JSON: ... not JSON serial"),
+    (lambda: TaskSpec("bump", {"sharpness": NAN}), V, "are no JSON: Out of range float values"),
     (lambda: TaskSpec("bump", {"n": TEXT}).load(), V, "n must be an integer"),
     (lambda: TaskSpec("bump", {"sharpness": NONE}).load(), V, "sharpness must be finite"),
     (lambda: Experiment(SPEC, NETWORK, TRAINING, (0,)), T, "tasks must be a list or tuple"),
@@ -477,6 +492,9 @@ ROWS = [
     (lambda: Experiment((SPEC,), NETWORK, TEXT, (0,)), T, "training must be a TrainConfig"),
     (lambda: Experiment((SPEC,), NETWORK, TRAINING, 3), T, "seeds must be a list or tuple"),
     (lambda: Experiment((SPEC,), NETWORK, TRAINING, ("1",)), V, "seed must be an integer"),
+    (lambda: replace(E, seeds=()), V, "at least one task and one seed"),
+    (lambda: replace(E, tasks=()), V, "at least one task and one seed"),
+    (lambda: replace(E, seeds=(-1,)), V, "seed must be an integer >= 0, got -1"),
     (lambda: replace(E, label=3), T, "label must be a str, got 3"),
     (lambda: single("bump", {}, NETWORK, NONE), T, "training must be a TrainConfig"),
     (lambda: Experiment.from_facts(TEXT), V, "facts must be a dict, got 'no'"),

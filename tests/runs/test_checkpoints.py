@@ -1,42 +1,31 @@
-"""Checkpoints: runs that are killed, stopped or damaged end with the bits of one that is not.
-
-As a script, `test_checkpoints.py KILLS SEED`, this kills runs and prints what came of it.
-"""
+"""Checkpoints: runs that are killed, stopped or damaged end with the bits of one that is not."""
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import tempfile
-import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+import run_cases
 import torch
-from tqdm import tqdm
 
-from cbnlib import CNN, CNNConfig, TrainConfig, train
+from cbnlib import CNN, CNNConfig, train
 from cbnlib.runs.checkpoint import CHECKPOINT, Checkpointer, read_checkpoint
-from cbnlib.runs.experiment import Experiment, TaskSpec, single
+from cbnlib.runs.experiment import Experiment, TaskSpec
 from cbnlib.runs.obtain import RECORD, run_experiment
-from cbnlib.runs.record import load_record
 from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
 from cbnlib.spectra.snapshots import SAMPLES, SpectraRecorder, snapshot_steps
 from cbnlib.tasks import bump
 
+RUNNER = Path(__file__).parents[1] / "kill_runner.py"
 KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
 STEPS = 14
-NETWORK = CNNConfig(grid=8, width=3, depth=3)
 TASK = bump(8, samples=20)
-
-
-def experiment(**training):
-    options = {"ridge": 0.01, "learning_rate": 0.01, "steps": STEPS, "batch_size": 8, "seed": 3}
-    return single("bump", {"n": 8, "samples": 20}, NETWORK, TrainConfig(**options | training))
+experiment = partial(run_cases.experiment, steps=STEPS)
+NETWORK = experiment().network
 
 
 @pytest.fixture(autouse=True)
@@ -240,102 +229,11 @@ def test_snapshot_steps(steps):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_runs_end_with_the_same_bits():
-    command = [sys.executable, __file__, str(KILLS), "0"]
+    command = [sys.executable, RUNNER, str(KILLS), "0"]
     limit = 60 + 3 * KILLS
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["kills"] == result["resumed to the same bits"] == KILLS
     assert result["while writing a checkpoint"] > 0
-    assert result["damaged records accepted"] == 0
-
-
-# What follows is the script.
-
-
-def contents(record):
-    """What must not depend on kills: all but when and how long."""
-    document = json.loads((record / "record.json").read_text())
-    del document["provenance"]
-    return document, (record / "arrays.npz").read_bytes()
-
-
-def start(folder):
-    """Run in a forked process, which saves after every step; return its id."""
-    process = os.fork()
-    if process:
-        return process
-    try:
-        run_experiment(experiment(), folder=folder, checkpoint_seconds=0, progress=False)
-        os._exit(0)
-    finally:
-        os._exit(1)
-
-
-def wait_for(folder, pattern, seconds):
-    """Wait until a file of this name is there, but no longer than this."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not any(folder.glob(pattern)):
-        time.sleep(0.0002)
-
-
-def kill_runs(kills, seed, workspace):
-    """Kill runs at random moments until there were enough kills, and let every run end."""
-    choose = random.Random(seed)
-    run_experiment(experiment(), progress=False)  # so that what torch imports late is there
-    began = time.monotonic()
-    os.waitpid(start(workspace / "never"), 0)
-    seconds = time.monotonic() - began
-    expected = contents(workspace / "never" / RECORD)
-    assert {layer["form"] for layer in expected[0]["networks"][0]["layers"]} == {"dense"}
-    counts = dict.fromkeys(
-        [
-            "kills",
-            "resumed to the same bits",
-            "while writing a checkpoint",
-            "while writing the record",
-            "damaged records accepted",
-        ],
-        0,
-    )
-    run = 0
-    while counts["kills"] < kills:
-        run += 1
-        folder, killed, status = workspace / f"run-{run}", 0, 1
-        while status:
-            process = start(folder)
-            if counts["kills"] + killed < kills:
-                kind = choose.random()
-                if kind < 0.4:
-                    time.sleep(choose.uniform(0, seconds))
-                else:
-                    pattern = "checkpoint.tmp" if kind < 0.8 else ".record.tmp"
-                    wait_for(folder, pattern, choose.uniform(0.5, 1) * 2 * seconds)
-                    if kind >= 0.8:  # a checkpoint is written faster
-                        time.sleep(choose.uniform(0, 0.02))
-                os.kill(process, signal.SIGKILL)
-            _, status = os.waitpid(process, 0)
-            if status == 0:
-                break
-            assert os.WIFSIGNALED(status), "the run failed"
-            killed += 1
-            counts["while writing a checkpoint"] += (folder / "checkpoint.tmp").exists()
-            counts["while writing the record"] += (folder / ".record.tmp").exists()
-            if os.path.lexists(folder / RECORD):
-                load_record(folder / RECORD, experiment().digest())
-                counts["damaged records accepted"] += contents(folder / RECORD) != expected
-        load_record(folder / RECORD, experiment().digest())
-        counts["kills"] += killed
-        if contents(folder / RECORD) == expected:
-            counts["resumed to the same bits"] += killed
-    return counts
-
-
-if __name__ == "__main__":
-    # Threads do not survive a fork, and tqdm's own lock is shared with the forked processes, where
-    # one that is killed while holding it stops all others.
-    torch.set_num_threads(1)
-    tqdm.monitor_interval = 0
-    tqdm.set_lock(threading.RLock())
-    with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(kill_runs(int(sys.argv[1]), int(sys.argv[2]), Path(name))))
+    assert not result.get("damaged records accepted")

@@ -164,33 +164,6 @@ def test_tasks_are_loaded_with_their_options(tmp_path):
         TaskSpec("mnist", {"digit": 0}).load(data_folder=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("bumps", {}, "unknown task 'bumps'; allowed: bump"),
-        ("bump", {"m": 8}, "unknown option of task 'bump' 'm'; allowed: n, samples, seed"),
-        ("mnist", {"folder": "x"}, "unknown option of task 'mnist' 'folder'"),
-        ("low_pass", {"grid": 8}, "task 'low_pass' needs the option 'supports'"),
-        ("bump", {"n": torch.tensor(1)}, "options of task 'bump' are no JSON: .* not JSON serial"),
-        ("bump", {"sharpness": float("nan")}, "are no JSON: Out of range float values"),
-    ],
-)
-def test_bad_tasks(name, options, message):
-    with pytest.raises(ValueError, match=message):
-        TaskSpec(name, options)
-
-
-@pytest.mark.parametrize("parts", [{"seeds": ()}, {"tasks": ()}])
-def test_empty_experiments(parts):
-    with pytest.raises(ValueError, match="at least one task and one seed"):
-        make(**parts)
-
-
-def test_bad_seeds():
-    with pytest.raises(ValueError, match="seed must be an integer >= 0, got -1"):
-        make(seeds=(-1,))
-
-
 def without(facts, *path):
     copy = json.loads(json.dumps(facts))
     place = copy

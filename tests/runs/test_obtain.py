@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from run_cases import experiment
 
 import cbnlib.runs.obtain
 from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
 from cbnlib.runs.experiment import Experiment, TaskSpec, single
 from cbnlib.runs.obtain import RECORD, folder_of, obtain, run_experiment
 from cbnlib.runs.provenance import commit_of
-from cbnlib.runs.store import RecordError
+from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
 NETWORK = CNNConfig(grid=8, width=2, depth=2)
-TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=5, seed=3)
-BUMP = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING)
+BUMP = experiment(NETWORK)
+TRAINING = BUMP.training
 
 
 def test_a_run_is_measured_on_all_data():
@@ -52,12 +53,15 @@ def test_what_is_known_of_the_task():
     assert (run.spectra, run.activations) == ([], [])
 
 
+LABELS = Task("t", TASK.x, torch.arange(20) % 2, "cross_entropy")
+OTHERS = tuple(TaskSpec("bump", {"n": 8, "seed": seed}) for seed in (0, 1))
+
+
 def test_a_classifier_is_measured_on_held_out_samples():
-    y, held_out = torch.arange(20) % 2, (TASK.x[:8], torch.tensor([0, 1] * 4))
-    task = Task("t", TASK.x, y, "cross_entropy", held_out)
-    network = CNNConfig(grid=8, width=2, depth=2, c_out=2, head="pooling")
-    training = TrainConfig(0.01, 0.01, 5, loss="cross_entropy")
-    run = run_task(task, network, training, progress=False)
+    held_out = (TASK.x[:8], torch.tensor([0, 1] * 4))
+    network = replace(NETWORK, c_out=2, head="pooling")
+    training = replace(TRAINING, loss="cross_entropy")
+    run = run_task(replace(LABELS, held_out=held_out), network, training, progress=False)
     assert run.held_out is not None
     with torch.no_grad():
         right = run.model(held_out[0]).argmax(dim=1) == held_out[1]
@@ -70,25 +74,24 @@ def test_a_classifier_is_measured_on_held_out_samples():
 
 
 def test_the_seed_draws_the_weights():
-    untrained = TrainConfig(ridge=0.01, learning_rate=0.01, steps=0, seed=3)
-    run = run_task(TASK, NETWORK, untrained, progress=False)
+    run = run_task(TASK, NETWORK, replace(TRAINING, steps=0), progress=False)
     assert torch.equal(run.model.convs[0].weight, CNN(NETWORK, seed=3).convs[0].weight)
     assert run.history.step == []
 
 
-def test_parts_that_do_not_fit():
-    classify = Task("t", TASK.x, torch.zeros(20, dtype=torch.long), "cross_entropy")
-    with pytest.raises(ValueError, match="task 't' needs loss 'cross_entropy', got 'square'"):
-        run_task(classify, NETWORK, TRAINING, progress=False)
-    with pytest.raises(ValueError, match=r"input must live on grid \(9,\), got \(8,\)"):
-        run_task(TASK, CNNConfig(grid=9, width=2, depth=2), TRAINING, progress=False)
-    specs = tuple(TaskSpec("bump", {"n": 8, "seed": seed}) for seed in (0, 1))
-    two = Experiment(specs, NETWORK, TRAINING, (0,))
-    with pytest.raises(ValueError, match="the tasks of an ensemble must have the same inputs"):
-        run_experiment(two, progress=False)
-    labels = single("bump", {"n": 8}, NETWORK, TrainConfig(0.1, 0.1, 1, loss="cross_entropy"))
-    with pytest.raises(ValueError, match="needs loss 'square', got 'cross_entropy'"):
-        run_experiment(labels, progress=False)
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda: run_task(LABELS, NETWORK, TRAINING), "'t' needs loss 'cross_entropy', got 'squa"),
+        (lambda: run_task(TASK, CNNConfig(9, 2, 2), TRAINING), "must live on grid (9,), got (8,)"),
+        (lambda: run_experiment(replace(BUMP, tasks=OTHERS)), "tasks .* must have the same inputs"),
+        (lambda: run_experiment(experiment(loss="cross_entropy")), "needs loss 'square', got 'cr"),
+    ],
+    ids=["loss", "grid", "inputs", "loss of an experiment"],
+)
+def test_parts_that_do_not_fit(run, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        run()
 
 
 def test_an_experiment_is_the_run_of_its_task():
@@ -103,13 +106,10 @@ def test_an_experiment_is_the_run_of_its_task():
 
 def test_as_many_spectra_as_asked_for():
     for count, steps in ((2, [0, 5]), (24, [0, 1, 2, 3, 4, 5])):
-        training = TrainConfig(0.01, 0.01, 5, seed=3, snapshots=count)
-        experiment = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
-        assert (experiment.digest() == BUMP.digest()) == (count == 24)
-        [run] = run_experiment(experiment, progress=False)
+        what = experiment(NETWORK, snapshots=count)
+        assert (what.digest() == BUMP.digest()) == (count == 24)
+        [run] = run_experiment(what, progress=False)
         assert [shot.step for shot in run.spectra] == steps
-    with pytest.raises(ValueError, match="snapshots must be an integer >= 2, got 1"):
-        TrainConfig(0.01, 0.01, 5, snapshots=1)
 
 
 def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds():
@@ -193,22 +193,24 @@ def test_a_damaged_record_is_never_replaced(tmp_path, trainings):
 def test_a_record_in_the_wrong_folder_is_refused(tmp_path):
     other = single("bump", {"n": 8, "samples": 21}, NETWORK, TRAINING)
     keep(BUMP, tmp_path).rename(tmp_path / other.folder_name)
-    with pytest.raises(RecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"):
+    with pytest.raises(
+        ForeignRecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"
+    ):
         obtain(other, records=[tmp_path], workspace=None, progress=False)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 900])
 def test_training_that_fails_is_a_run(tmp_path, trainings, steps):
     """Also where weights are no numbers before the first record, and after the last step."""
-    training = TrainConfig(0.0, 1e30, steps, optimizer="sgd", momentum=0.0)
-    wild = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
+    options = {"learning_rate": 1e30, "steps": steps, "optimizer": "sgd", "momentum": 0.0}
+    wild = experiment(NETWORK, ridge=0.0, **options)
     for source in ("live", "record"):
         [run] = obtain(wild, records=[], workspace=tmp_path, progress=False)
         assert run.failure
         assert run.provenance.source == source
     assert len(trainings) == 1
     with pytest.raises(TrainingDivergedError):
-        run_task(TASK, NETWORK, training, progress=False)
+        run_task(TASK, NETWORK, wild.training, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from run_cases import experiment
 
-from cbnlib import CNNConfig, TrainConfig, run_experiment, single
+from cbnlib import run_experiment
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import load_record
 from tools.keep_records import LARGEST_MEGABYTES, main, megabytes
@@ -25,23 +26,18 @@ def test_every_experiment_has_one_record():
 
 @pytest.mark.parametrize("sealed", COMMITTED, ids=lambda path: path.name)
 def test_committed_record_is_sound_and_called_what_it_is(sealed):
-    experiment, runs = load_record(sealed)
-    assert sealed.name == experiment.folder_name
-    assert folder_of(replace(experiment, label="another"), PROJECT.records) == sealed
-    assert len(runs) == len(experiment.members)
+    what, runs = load_record(sealed)
+    assert sealed.name == what.folder_name
+    assert folder_of(replace(what, label="another"), PROJECT.records) == sealed
+    assert len(runs) == len(what.members)
 
 
 @pytest.fixture
 def trained(tmp_path):
     """A project with one finished run."""
-    experiment = single(
-        "bump",
-        {"n": 8, "samples": 9},
-        CNNConfig(grid=8, width=2, depth=2),
-        TrainConfig(0.1, 0.1, 1),
-    )
-    folder = tmp_path / "_build" / "runs" / experiment.folder_name
-    run_experiment(experiment, folder=folder, progress=False)
+    what = experiment(steps=1)
+    folder = tmp_path / "_build" / "runs" / what.folder_name
+    run_experiment(what, folder=folder, progress=False)
     return folder
 
 

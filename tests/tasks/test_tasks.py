@@ -9,6 +9,7 @@ import numpy as np
 import pooch
 import pytest
 import torch
+from task_cases import idx, mnist_folder
 
 from cbnlib.tasks import bump, digits, filtered_noise, low_pass, mnist, mnist_files, reshaped_bump
 from cbnlib.tasks.mnist_files import MD5, read_idx
@@ -89,20 +90,9 @@ def test_filtered_noise_is_white_and_its_target_the_filter():
     np.testing.assert_allclose(task.y[:, 0], expected, atol=1e-5)
 
 
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim])
-    return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
-
-
 @pytest.fixture
 def folder(tmp_path):
-    """A tiny MNIST: five images, the image of sample i full of 10 * i; train packed, test not."""
-    images = np.repeat(np.arange(5, dtype=np.uint8) * 10, 28 * 28).reshape(5, 28, 28)
-    labels = np.array([0, 1, 0, 7, 0], dtype=np.uint8)
-    for name, array in [("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)]:
-        (tmp_path / f"train-{name}.gz").write_bytes(gzip.compress(idx(array)))
-        (tmp_path / f"t10k-{name}").write_bytes(idx(array[:4]))
-    return tmp_path
+    return mnist_folder(tmp_path)
 
 
 def test_mnist_from_a_folder(folder):
@@ -176,11 +166,6 @@ def test_images_that_do_not_fit_the_labels(folder):
     path.write_bytes(gzip.compress(idx(np.zeros(4, np.uint8))))
     with pytest.raises(ValueError, match="do not fit 4 labels"):
         mnist(folder=folder)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte.gz"):
-        mnist(folder=tmp_path)
 
 
 def test_download_is_checked_and_cached(folder, tmp_path, monkeypatch):
