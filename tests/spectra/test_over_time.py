@@ -47,6 +47,7 @@ def test_shares_are_those_of_the_operator():
         ([10.0, 0.1, 0.001], 10.0),
         ([10.0, 1.0, 0.01], 15.0),
         ([1.0, 0.0, 0.0], 5.0),
+        ([0.0, 0.0, 0.0], 5.0),
     ],
 )
 def test_falls_below(values, step):

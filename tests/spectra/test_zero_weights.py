@@ -26,9 +26,9 @@ from cbnlib.interventions.surgery import (
     second_directions,
     unread_share,
 )
-from cbnlib.spectra.bottleneck import Bottleneck, kept_modes, measure_bottleneck
+from cbnlib.spectra.bottleneck import kept_modes
 from cbnlib.spectra.modules import module_spectra
-from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
+from cbnlib.spectra.over_time import decay_rates, kept_rows, overlap, unwanted_share
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.jacobian import jacobian, tangent_jacobian
@@ -72,15 +72,6 @@ def test_spectra_are_zero():
         assert unwanted_share(spectrum, kept_rows(spectrum)) == 0
 
 
-def test_there_is_no_bottleneck():
-    found = measure_bottleneck(weight_spectra(MODEL))
-    assert (found.layers, found.modes, found.real_dimensions) == (None, (), 0)
-    assert str(found) == "no bottleneck"
-    assert all(map(math.isnan, (*found.gap, found.threshold, *found.stable)))
-    mixed = measure_bottleneck([*weight_spectra(random_network(grid=8)), *weight_spectra(MODEL)])
-    assert isinstance(mixed, Bottleneck)
-
-
 def test_surgery_and_compression_leave_zeros():
     assert not mode_mask(SPECTRUM, []).any()
     assert not second_directions(SPECTRUM, []).any()
@@ -105,7 +96,6 @@ def test_signals_that_are_zero():
 
 def test_formation():
     assert overlap(kept_rows(SPECTRUM), kept_rows(SPECTRUM)) == 1
-    assert falls_below([0, 1], [0.0, 0.0], 0.1) == 0
     assert float(decay_rates([[0.0], [0.0]], [0.0, 1.0])[0]) == pytest.approx(0)
     for relative in (False, True):
         _, ax = plt.subplots()

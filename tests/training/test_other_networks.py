@@ -1,6 +1,7 @@
 """Networks that are not plain CNNs: `train` does what a plain PyTorch loop does."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -33,6 +34,11 @@ class Swish(CNN):
 class Doubled(CNN):
     def forward(self, x):
         return 2 * super().forward(x)
+
+
+class Scaled(CircularConv):
+    def forward(self, x):
+        return 0.5 * super().forward(x)
 
 
 class Masked(nn.Module):
@@ -78,6 +84,9 @@ NETWORKS = {
     "a pruned weight": (
         lambda: changed(lambda m: prune.l1_unstructured(m.convs[1], "weight", amount=0.5)),
         "convs.1 has a hook"),
+    "a class of layer": (
+        lambda: changed(lambda m: setattr(m.convs[1], "__class__", Scaled)),
+        "convs.1 is a Scaled"),
     "another parameter": (
         lambda: changed(lambda m: setattr(m, "extra", nn.Parameter(torch.ones(2).double()))),
         "extra is not a parameter of a CNN"),
@@ -88,17 +97,23 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_is_that_of_a_plain_loop(name):
-    model = NETWORKS[name][0]()
-    twin = NETWORKS[name][0]()
-    history = train(model, X, Y, config(), progress=False)
-    optimizer = torch.optim.SGD(twin.parameters(), lr=RATE, momentum=0.9, weight_decay=2 * RIDGE)
+@pytest.mark.parametrize(("optimizer", "schedule"), [("sgd", "constant"), ("adam", "cosine")])
+@pytest.mark.parametrize("name", [*NETWORKS, "a plain CNN"])
+def test_training_is_that_of_a_plain_loop(name, optimizer, schedule):
+    make = NETWORKS[name][0] if name in NETWORKS else lambda: changed(lambda _: None)
+    model, twin = make(), make()
+    how = config(optimizer=optimizer, schedule=schedule)
+    history = train(model, X, Y, how, progress=False)
+    kind = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}[optimizer]
+    by_hand = kind(twin.parameters(), lr=RATE, weight_decay=2 * RIDGE)
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(by_hand, STEPS)
     for step in range(STEPS):
-        optimizer.zero_grad()
+        by_hand.zero_grad()
         fit = (twin(X) - Y).square().sum() / len(X)
         fit.backward()
-        optimizer.step()
+        by_hand.step()
+        if schedule == "cosine":
+            rates.step()
         norm = sum(float(p.detach().square().sum()) for p in twin.parameters())
         assert history.fit[step] == pytest.approx(float(fit.detach()), rel=1e-10)
         assert history.norm[step] == pytest.approx(norm, rel=1e-10)
