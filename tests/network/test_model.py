@@ -94,12 +94,6 @@ def test_blocks_start_with_the_stated_variance(window):
     torch.testing.assert_close(mean_square, torch.tensor(2.0 / 40), rtol=0.02, atol=0)
 
 
-def test_the_seed_decides_the_weights():
-    a, b, c = (random_network(seed=s, grid=(6,)) for s in (0, 0, 1))
-    assert torch.equal(a.convs[0].weight, b.convs[0].weight)
-    assert not torch.equal(a.convs[0].weight, c.convs[0].weight)
-
-
 @pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 @pytest.mark.parametrize("coarse", [None, CoarseStage((4, 5), 2, 2)], ids=["one grid", "coarse"])
 def test_a_network_works_on_the_device_of_its_weights(parametrization, coarse):

@@ -59,15 +59,6 @@ def test_coordinates_are_those_of_the_fft(grid):
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_every_frequency_has_its_place(grid):
-    dft = RealDFT(grid)
-    sizes = torch.tensor(grid)
-    both = torch.cat([dft.omega[: dft.pairs], -dft.omega[: dft.pairs] % sizes])
-    every = torch.cat([both, dft.omega[dft.pairs :]]).tolist()
-    assert len(every) == dft.pixels == len({tuple(omega) for omega in every})
-
-
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_the_way_back_is_the_transpose(grid):
     dft, x = RealDFT(grid, torch.float64), signals(grid)
     coordinates, back = transformed(grid, x), torch.empty_like(x)

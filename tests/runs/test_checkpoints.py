@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import run_cases
 import torch
+from model_cases import parameters
 
 from cbnlib import CNN, CNNConfig, train
 from cbnlib.runs.checkpoint import CHECKPOINT, Checkpointer, read_checkpoint
@@ -69,8 +70,7 @@ def follow(model, observe, checkpoint=None, **training):
 
 
 def assert_same_bits(run, other):
-    for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(run.model), parameters(other.model))
     assert run.history == other.history
     assert (run.fit, run.norm) == (other.fit, other.norm)
     assert [s.step for s in run.spectra] == [s.step for s in other.spectra]
@@ -157,8 +157,7 @@ def test_snapshots_leave_a_run_alone():
     follow(observed, recorder.observe)
     train(plain, TASK.x, TASK.y, experiment().training, progress=False)
     assert len(recorder.taken) == STEPS + 1
-    for a, b in zip(observed.parameters(), plain.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(observed), parameters(plain))
 
 
 @pytest.mark.parametrize("grid", [8, (4, 5)])

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -29,42 +30,12 @@ def make(**changes):
 
 def test_facts_hold_every_field_and_option():
     facts = make().facts()
-    assert facts["network"] == {
-        "grid": [8, 8],
-        "width": 4,
-        "depth": 3,
-        "c_in": 1,
-        "c_out": 1,
-        "head": "equivariant",
-        "window": [3, 5],
-        "bias": True,
-        "nonlinearity": "relu",
-        "coarse": {"grid": [4], "first": 2, "last": 2, "method": "crop"},
-        "parametrization": "pixel",
-        "gain": 1.0,
-    }
-    assert facts["training"] == {
-        "ridge": 0.01,
-        "learning_rate": 0.003,
-        "steps": 100,
-        "batch_size": 64,
-        "optimizer": "adam",
-        "momentum": 0.9,
-        "schedule": "cosine",
-        "loss": "square",
-        "seed": 7,
-        "records": 100,
-    }
-    assert facts["tasks"][1] == {
-        "name": "low_pass",
-        "options": {
-            "supports": [[[0, 0]]],
-            "grid": [8, 8],
-            "samples": 32,
-            "relu": False,
-            "seed": 0,
-        },
-    }
+    assert facts["network"].keys() == {field.name for field in fields(CNNConfig)}
+    assert facts["network"]["window"] == [3, 5]
+    assert facts["network"]["coarse"] == {"grid": [4], "first": 2, "last": 2, "method": "crop"}
+    assert facts["training"].keys() == {field.name for field in fields(TrainConfig)} - {"snapshots"}
+    options = {"supports": [[[0, 0]]], "grid": [8, 8], "samples": 32, "relu": False, "seed": 0}
+    assert facts["tasks"][1] == {"name": "low_pass", "options": options}
     assert facts["seeds"] == [0, 1]
 
 

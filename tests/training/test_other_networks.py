@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from model_cases import random_network
+from model_cases import parameters, random_network
 from oracles import rng
 from torch import nn
 from torch.nn.utils import parametrize, prune
@@ -117,8 +117,7 @@ def test_training_is_that_of_a_plain_loop(name, optimizer, schedule):
         norm = sum(float(p.detach().square().sum()) for p in twin.parameters())
         assert history.fit[step] == pytest.approx(float(fit.detach()), rel=1e-10)
         assert history.norm[step] == pytest.approx(norm, rel=1e-10)
-    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(parameters(model), parameters(twin), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -165,8 +164,7 @@ def test_zero_grad_in_between_does_not_stop_the_training():
     model, alone = (changed(lambda _: None) for _ in range(2))
     train(model, X, Y, config(), observe=lambda _, m: m.zero_grad(), progress=False)
     train(alone, X, Y, config(), progress=False)
-    for a, b in zip(model.parameters(), alone.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(model), parameters(alone))
 
 
 def test_the_bar_of_another_network_shows_its_norm(capsys):
