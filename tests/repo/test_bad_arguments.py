@@ -152,6 +152,12 @@ def conv(**options):
     )
 
 
+def nan_conv():
+    made = conv()
+    nn.init.constant_(made.weight, NAN)
+    return made
+
+
 def conv2(**options):
     return nn.Conv2d(4, 2, **{"kernel_size": 3, "padding": 1, "padding_mode": "circular"} | options)
 
@@ -342,6 +348,7 @@ ROWS = [
     (lambda: conv_spectrum(M.convs[0], 9), V, "acts on the grid (8,), got (9,)"),
     (lambda: conv_spectrum(nn.Linear(1, 1), 8), T, "need a torch.nn.Conv1d or Conv2d, got Lin"),
     (lambda: module_spectra(nn.ReLU(), X), V, "pass through ReLU met no convolution"),
+    (lambda: module_spectra(nn.Sequential(conv(), nan_conv()), X), V, "layer '1': weight: 3 of 3"),
     (lambda: module_spectra(conv(), X, dtype=torch.half), V, "layer '': weight: the precis"),
     # uses
     (lambda: measure_bottleneck([1, 2]), T, "spectrum must be a Spectrum, got 1"),
