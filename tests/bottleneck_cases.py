@@ -8,8 +8,7 @@ from model_cases import random_network
 from oracles import dense_matrix, dense_matrix_of, rng
 from torch import Tensor
 
-from cbnlib import CNN, TrainConfig, train
-from cbnlib.network.layers import CircularConv
+from cbnlib import CNN, CircularConv, TrainConfig, train
 from cbnlib.network.model import CoarseStage
 
 torch.set_num_threads(1)  # the layers are tiny: threads only get in each other's way

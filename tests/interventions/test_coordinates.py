@@ -7,7 +7,7 @@ import pytest
 import torch
 from oracles import rng
 
-from cbnlib import CNN, CNNConfig, layer_spectrum
+from cbnlib import CNN, CircularConv, CNNConfig, layer_spectrum
 from cbnlib.interventions.coordinates import (
     Coordinate,
     coefficients,
@@ -17,7 +17,6 @@ from cbnlib.interventions.coordinates import (
     with_coordinate,
     wrapped,
 )
-from cbnlib.network.layers import CircularConv
 
 GRID = (6, 5)
 

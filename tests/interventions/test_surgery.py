@@ -5,7 +5,7 @@ import torch
 from model_cases import parameters, random_network
 from oracles import GRIDS, dense_matrix, rng
 
-from cbnlib import layer_spectrum
+from cbnlib import frequencies, layer_spectrum
 from cbnlib.interventions.regrid import compress
 from cbnlib.interventions.surgery import (
     keep_modes,
@@ -16,7 +16,6 @@ from cbnlib.interventions.surgery import (
     unread_share,
     with_directions,
 )
-from cbnlib.network.frequencies import frequencies
 from cbnlib.spectra.bottleneck import kept_modes
 
 PARAMETRIZATIONS = ["pixel", "spectral"]

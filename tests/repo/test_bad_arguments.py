@@ -62,10 +62,7 @@ from cbnlib.runs.experiment import single
 from cbnlib.runs.sweep import grid_of, sweep
 from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes, measure_bottleneck
-from cbnlib.spectra.convolutions import (
-    filter_spectrum,
-    spectrum_of_blocks,
-)
+from cbnlib.spectra.convolutions import filter_spectrum, spectrum_of_blocks
 from cbnlib.spectra.modules import conv_spectrum, module_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.spectra.spectrum import middle_half

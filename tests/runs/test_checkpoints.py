@@ -12,12 +12,11 @@ import run_cases
 import torch
 from model_cases import parameters
 
-from cbnlib import CNN, CNNConfig, train
+from cbnlib import CNN, CNNConfig, Experiment, TaskSpec, activation_spectra, run_experiment, train
 from cbnlib.runs.checkpoint import CHECKPOINT, Checkpointer, read_checkpoint
-from cbnlib.runs.experiment import Experiment, TaskSpec
-from cbnlib.runs.obtain import RECORD, run_experiment
+from cbnlib.runs.obtain import RECORD
 from cbnlib.runs.store import ForeignRecordError, RecordError
-from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
+from cbnlib.spectra.activations import mode_amplitudes
 from cbnlib.spectra.snapshots import SAMPLES, SpectraRecorder, snapshot_steps
 from cbnlib.tasks import bump
 

@@ -516,10 +516,7 @@ def test_small_files_of_large_networks_are_refused(sealed):
     modes = [{"form": "factors", "norm": 1.0, "discarded": 0.0}] * 3
     failure = {"failure": "f", "fit": None, "norm": None, "snapshots": [], "layers": []}
     for change, message in [
-        (
-            claim(wide, layers=modes),
-            "too large.*the weights of 1 networks have 320007200004 bytes",
-        ),
+        (claim(wide, layers=modes), "too large.*the weights of 1 networks have 320007200004 bytes"),
         (claim(fine, layers=modes), "too large.*the grid's frequencies have 64000000000 bytes"),
         (claim(deep, **failure), "1000000000 layers, at most 65536 fit a record"),
     ]:

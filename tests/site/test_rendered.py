@@ -198,10 +198,7 @@ def test_a_stale_notebook_is_not_rendered(rendered, capsys):
         ("See {numref}`fig-gone`.", "fig-gone"),
         (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
         (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
-        (
-            READERS.replace("fig-line", "fig-gone"),
-            "01_line is not executed or has no figure",
-        ),
+        (READERS.replace("fig-line", "fig-gone"), "01_line is not executed or has no figure"),
     ],
 )
 def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):

@@ -15,12 +15,10 @@ import cbnlib.spectra.modules
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
-from cbnlib import CNN, CNNConfig
+from cbnlib import CNN, CNNConfig, Spectrum, activation_spectra, conv_spectrum
 from cbnlib.interventions.coordinates import Coordinate, coefficients, swap_modes
-from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
-from cbnlib.spectra.modules import conv_spectrum, module_spectra
-from cbnlib.spectra.spectrum import Spectrum
+from cbnlib.spectra.modules import module_spectra
 from cbnlib.theory.activation_bottleneck import ntk_trace
 from cbnlib.theory.jacobian import jacobian
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig
+from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig, weight_spectra
 from cbnlib.book.plots import plot_heat_map
-from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.training.schedule import make_optimizer, make_schedule, ridge_decay
 

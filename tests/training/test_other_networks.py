@@ -10,8 +10,7 @@ from oracles import rng
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.network.layers import CircularConv
+from cbnlib import CNN, CircularConv, CNNConfig, TrainConfig, train
 from cbnlib.training.engine import Engine, obstacle
 from cbnlib.training.ensemble import train_ensemble
 from cbnlib.training.train import fit_function
