@@ -3,7 +3,7 @@
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import rng
+from oracles import randn
 
 from cbnlib import layer_spectrum
 from cbnlib.interventions.regrid import compress, factored_multiplications, multiplications, refine
@@ -25,7 +25,7 @@ def test_a_linear_network_of_fitting_frequencies_stays_the_same(grid, coarse, pa
     model = random_network(**config)
     small = compress(model, (2, 3), (coarse,) * len(grid) if isinstance(coarse, int) else coarse)
     assert small.config.coarse == CoarseStage(small.convs[1].grid, 2, 3)
-    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    x = randn(5, 1, *grid)
     down = Resample(grid, small.convs[1].grid, "crop")
     up = Resample(grid, small.convs[1].grid, "crop", adjoint=True)
     first, middle, last = model.convs[0], model.convs[1:3], model.convs[3]
@@ -39,7 +39,7 @@ def test_a_compressed_relu_network_is_the_one_with_a_coarse_stage():
     """On the same grid, with nothing but zeros at the frequency that a crop removes: no change."""
     model = random_network(grid=(5, 5), depth=4)
     same = compress(model, (2, 3), (5, 5))
-    x = torch.randn(4, 1, 5, 5, dtype=torch.float64, generator=rng())
+    x = randn(4, 1, 5, 5)
     torch.testing.assert_close(same(x), model(x))
 
 
@@ -65,7 +65,7 @@ def test_a_refined_linear_network_is_the_same_function(grid, coarse, parametriza
     model = random_network(nonlinearity="none", **config)
     fine = refine(model)
     assert [conv.grid for conv in fine.convs] == [grid] * 4
-    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    x = randn(5, 1, *grid)
     torch.testing.assert_close(fine(x), model(x))
     with_relu = random_network(**config)
     assert (refine(with_relu)(x) - with_relu(x)).abs().max() > 1e-3

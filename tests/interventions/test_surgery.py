@@ -3,7 +3,7 @@
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import GRIDS, dense_matrix, rng
+from oracles import GRIDS, dense_matrix, randn, rng
 
 from cbnlib import frequencies, layer_spectrum
 from cbnlib.interventions.regrid import compress
@@ -81,7 +81,7 @@ def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid
     modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
     matrix = dense(keep_modes(model, [2], modes))
     onto = torch.linalg.pinv(matrix, rtol=1e-10) @ matrix  # the orthogonal projection
-    x = torch.randn(4, 3, *grid, dtype=torch.float64, generator=rng())
+    x = randn(4, 3, *grid)
     flat = x.flatten(1)
     expected = 1 - float((flat @ onto).square().sum() / flat.square().sum())
     assert 0.1 < expected < 0.9

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracles import rng
+from oracles import randn, rng
 
 from cbnlib import frequencies
 from cbnlib.network.real_dft import (
@@ -37,7 +37,7 @@ def in_order(dft, x):
 
 
 def signals(grid):
-    return torch.randn(math.prod(grid), 3, dtype=torch.float64, generator=rng())
+    return randn(math.prod(grid), 3)
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from model_cases import LAYERS, random_layer, random_network
-from oracles import dense_matrix, dense_matrix_of, rng
+from oracles import dense_matrix, dense_matrix_of, randn, rng
 from torch import nn
 
 import cbnlib.spectra._svd
@@ -197,7 +197,7 @@ def test_a_parametrised_weight_is_that_of_a_pass_and_stays(name):
 )
 def test_activation_spectra_are_the_svd_of_the_data(grid, head):
     model = random_network(grid=grid, head=head)
-    x = torch.randn(11, 1, *grid, dtype=torch.float64, generator=rng())
+    x = randn(11, 1, *grid)
     freqs = frequencies(grid)
     spectra = activation_spectra(model, x, batch_size=4)
     assert len(spectra) == len(model.convs)
@@ -247,7 +247,7 @@ FILTERS = [((9,), (9,)), ((40,), (36,)), ((10, 9), (3, 3)), ((9, 10), (9, 10)), 
 @pytest.mark.usefixtures("threads")
 def test_filter_spectrum_is_the_svd_of_the_whole_fft(grid, window, channels):
     """The published method's NumPy form, in float64; with and without the pool, FFT and sums."""
-    w = torch.randn(*channels, *window, dtype=torch.float64, generator=rng())
+    w = randn(*channels, *window)
     blocks = np.fft.fftn(w.numpy(), grid, axes=range(2, w.ndim)).transpose(*range(2, w.ndim), 0, 1)
     freqs = frequencies(grid)
     at_modes = blocks[tuple(freqs.omega[freqs.modes].T.numpy())]
@@ -304,7 +304,7 @@ def test_no_slice_is_larger_than_a_few_megabytes(monkeypatch):
     modes = len(frequencies((24, 24)).modes)
     for window in (24, 3):
         sizes.clear()
-        w = torch.randn(96, 96, window, window, dtype=torch.float64, generator=rng())
+        w = randn(96, 96, window, window)
         assert filter_spectrum(w, (24, 24)).values.shape == (modes, 96)
         assert max(sizes) <= 4 * 2**20
         assert sum(sizes) == 16 * 96 * 96 * modes

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from oracles import rng
+from oracles import randn, rng
 
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
@@ -42,7 +42,7 @@ def project(x, supports, grid):
 def on_the_domain(supports, grid):
     """Inputs, some of them on the boundary of the domain, and their projections."""
     sizes = (grid,) if isinstance(grid, int) else grid
-    x = torch.randn(50, len(supports), *sizes, dtype=torch.float64, generator=rng())
+    x = randn(50, len(supports), *sizes)
     z = project(x, supports, grid)
     largest = z.abs().flatten(2).amax(dim=2).clamp_min(1e-3)
     scale = (M / largest).reshape(*largest.shape, *(1 for _ in sizes))

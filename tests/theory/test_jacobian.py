@@ -6,7 +6,7 @@ import pytest
 import torch
 from bottleneck_cases import CASES, dense_factors, inputs, network, projector_network
 from model_cases import random_network
-from oracles import rng
+from oracles import randn, rng
 
 from cbnlib import frequencies
 from cbnlib.theory.jacobian import jacobian, tangent_jacobian
@@ -70,7 +70,7 @@ def test_tangent_jacobian_is_the_projected_one():
     model = network("even image", True)
     x = inputs(model)
     J = jacobian(model, x)
-    tangent = torch.randn(3, 4, 16, dtype=torch.float64, generator=rng(2)) * 1e-5
+    tangent = randn(3, 4, 16, seed=2) * 1e-5
     values = torch.linalg.svdvals(tangent_jacobian(J, tangent))
     P = tangent.mT @ torch.linalg.inv(tangent @ tangent.mT) @ tangent
     torch.testing.assert_close(values, torch.linalg.svdvals(J @ P)[:, :4], atol=1e-8, rtol=1e-8)

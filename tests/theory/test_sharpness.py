@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import rng
+from oracles import randn, rng
 
 from cbnlib import TrainConfig
 from cbnlib.theory.sharpness import (
@@ -30,11 +30,11 @@ RIDGE = 0.05
 def case(name, loss="square"):
     model = random_network(**CONFIGS[name] | {"width": 2, "gain": 1.0})
     c_in = model.config.c_in
-    x = torch.randn(4, c_in, *model.convs[0].grid, generator=rng(1), dtype=torch.float64)
+    x = randn(4, c_in, *model.convs[0].grid, seed=1)
     if loss == "cross_entropy":
         return model, x, torch.tensor([0, 2, 1, 0])
     y = model(x).detach()
-    return model, x, y + torch.randn(y.shape, generator=rng(2), dtype=torch.float64)
+    return model, x, y + randn(y.shape, seed=2)
 
 
 def dense_hessian(model, x, y, loss="square"):

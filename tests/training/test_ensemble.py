@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import rng
+from oracles import randn
 
 from cbnlib import TrainConfig, TrainingDivergedError, train
 from cbnlib.training.ensemble import train_ensemble
 
-X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng())
-Y = torch.randn(3, 10, 1, 6, dtype=torch.float64, generator=rng(1))
+X = randn(10, 1, 6)
+Y = randn(3, 10, 1, 6, seed=1)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

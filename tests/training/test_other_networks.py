@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import rng
+from oracles import randn, rng
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
@@ -15,8 +15,8 @@ from cbnlib.training.engine import Engine, obstacle
 from cbnlib.training.ensemble import train_ensemble
 from cbnlib.training.train import fit_function
 
-X = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(7))
-Y = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(8))
+X = randn(12, 1, 6, seed=7)
+Y = randn(12, 1, 6, seed=8)
 RIDGE, RATE, STEPS = 0.05, 0.01, 6
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from model_cases import parameters, random_network
-from oracles import rng
+from oracles import randn
 
 import cbnlib
 from cbnlib import History, TrainConfig, TrainingDivergedError, evaluate, train
 from cbnlib.runs.store import ForeignRecordError
 
-X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng(7))
+X = randn(10, 1, 6, seed=7)
 QUICK = {"ridge": 0.1, "learning_rate": 0.01, "steps": 7, "batch_size": 4}
 
 
