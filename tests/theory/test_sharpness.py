@@ -87,17 +87,6 @@ def test_the_model_is_left_alone():
     assert exact == sharpness(single.double(), x.float(), y.float(), ridge=RIDGE)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_at_an_exact_fit_it_is_that_of_the_tangent_kernel(name):
-    model, x, _ = case(name)
-    weights, outputs = list(model.parameters()), model(x)
-    rows = [torch.autograd.grad(o, weights, retain_graph=True) for o in outputs.flatten()]
-    J = torch.stack([flat(row) for row in rows])
-    expected = 2 / len(x) * float(torch.linalg.eigvalsh(J @ J.T)[-1]) + 2 * RIDGE
-    measured = sharpness(model, x, outputs.detach(), ridge=RIDGE)
-    assert measured == pytest.approx(expected, rel=1e-6)
-
-
 @pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.8), ("adam", 0.9)])
 @pytest.mark.parametrize("share", [0.99, 1.01])
 def test_training_is_stable_just_below_the_threshold(optimizer, momentum, share):

@@ -52,12 +52,6 @@ def test_history_holds_loss_fit_and_norm():
     assert history.norm[-1] == pytest.approx(float(model.parameter_norm().detach()))
 
 
-def test_fit_is_that_before_the_step():
-    model = random_network(grid=(6,))
-    initial = evaluate(model, X, X)
-    assert run(model, batch_size=10, records=1, steps=1).fit == pytest.approx([initial])
-
-
 def test_evaluate_does_not_depend_on_the_batch():
     model = random_network(grid=(6,))
     direct = (model(X) - X).square().sum().item() / 10
@@ -92,16 +86,6 @@ def test_every_sample_is_seen_once_per_pass():
     expected = evaluate(model, X, X)
     history = run(model, batch_size=5, steps=2, records=1, learning_rate=1e-300)
     assert history.fit == pytest.approx([expected])
-
-
-def test_cosine_schedule_ends_at_rest():
-    slow, fast = random_network(grid=(6,)), random_network(grid=(6,))
-    run(slow, schedule="cosine", optimizer="sgd", momentum=0.0, ridge=0.0, steps=2, batch_size=10)
-    run(fast, schedule="constant", optimizer="sgd", momentum=0.0, ridge=0.0, steps=1, batch_size=10)
-    difference = parameters(slow) - parameters(fast)
-    one_step = parameters(fast) - parameters(random_network(grid=(6,)))
-    # cosine over 2 steps: rates 1 and 1/2 of the start
-    assert 0.2 < float(difference.norm() / one_step.norm()) < 0.8
 
 
 def test_explosion_is_named():
