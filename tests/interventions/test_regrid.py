@@ -12,27 +12,24 @@ from cbnlib.network.model import CoarseStage
 from cbnlib.network.resampling import Resample
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes
 
-PARAMETRIZATIONS = ["pixel", "spectral"]
+GRIDS = [((9,), (4,)), ((8,), (5,)), ((6, 5), (3, 4)), ((4, 6), (3, 3))]
+each_parametrization = pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 
 
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
-@pytest.mark.parametrize(
-    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6,), 6), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
-)
+@each_parametrization
+@pytest.mark.parametrize(("grid", "coarse"), [*GRIDS, ((6,), (6,))], ids=str)
 def test_a_linear_network_of_fitting_frequencies_stays_the_same(grid, coarse, parametrization):
     """Without ReLUs, crop and blocks commute: only what the crop removes is lost."""
     config = {"grid": grid, "depth": 4, "nonlinearity": "none", "parametrization": parametrization}
     model = random_network(**config)
-    small = compress(model, (2, 3), (coarse,) * len(grid) if isinstance(coarse, int) else coarse)
-    assert small.config.coarse == CoarseStage(small.convs[1].grid, 2, 3)
+    small = compress(model, (2, 3), coarse)
+    assert small.config.coarse == CoarseStage(coarse, 2, 3)
     x = randn(5, 1, *grid)
-    down = Resample(grid, small.convs[1].grid, "crop")
-    up = Resample(grid, small.convs[1].grid, "crop", adjoint=True)
-    first, middle, last = model.convs[0], model.convs[1:3], model.convs[3]
-    signal = up(down(first(x)))
-    for conv in middle:
+    down, up = Resample(grid, coarse, "crop"), Resample(grid, coarse, "crop", adjoint=True)
+    signal = x
+    for conv in model.convs[:3]:
         signal = up(down(conv(signal)))
-    torch.testing.assert_close(small(x), last(signal))
+    torch.testing.assert_close(small(x), model.convs[3](signal))
 
 
 def test_a_compressed_relu_network_is_the_one_with_a_coarse_stage():
@@ -45,23 +42,17 @@ def test_a_compressed_relu_network_is_the_one_with_a_coarse_stage():
 
 def test_norm_of_kept_blocks_does_not_change():
     model = random_network(grid=(8, 6), depth=4)
-    low = [
-        mode
-        for mode in kept_modes(layer_spectrum(model.convs[1]), 0)
-        if all(abs(entry) < 2 for entry in mode.omega)
-    ]
-    kept = keep_modes(model, [2, 3], low)
+    modes = kept_modes(layer_spectrum(model.convs[1]), 0)
+    kept = keep_modes(model, [2, 3], [mode for mode in modes if max(map(abs, mode.omega)) < 2])
     small = compress(kept, (2, 3), (3, 3))
     torch.testing.assert_close(small.parameter_norm(), kept.parameter_norm())
 
 
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
-@pytest.mark.parametrize(
-    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
-)
+@each_parametrization
+@pytest.mark.parametrize(("grid", "coarse"), GRIDS, ids=str)
 def test_a_refined_linear_network_is_the_same_function(grid, coarse, parametrization):
-    stage = CoarseStage((coarse,) * len(grid) if isinstance(coarse, int) else coarse, 2, 3)
-    config = {"grid": grid, "depth": 4, "coarse": stage, "parametrization": parametrization}
+    config = {"grid": grid, "depth": 4, "coarse": CoarseStage(coarse, 2, 3)}
+    config |= {"parametrization": parametrization}
     model = random_network(nonlinearity="none", **config)
     fine = refine(model)
     assert [conv.grid for conv in fine.convs] == [grid] * 4
