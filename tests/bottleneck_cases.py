@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from model_cases import random_network
-from oracles import dense_matrix, dense_matrix_of, rng
+from oracles import dense_matrix, dense_matrix_of, randn
 from torch import Tensor
 
-from cbnlib import CNN, TrainConfig, train
-from cbnlib.network.layers import CircularConv
+from cbnlib import CNN, CircularConv, TrainConfig, train
 from cbnlib.network.model import CoarseStage
 
 torch.set_num_threads(1)  # the layers are tiny: threads only get in each other's way
@@ -47,7 +46,7 @@ CASES = [(name, trained) for name in CONFIGS for trained in (False, True)]
 def inputs(model: CNN, samples: int = 3, seed: int = 7) -> Tensor:
     first = model.config
     shape = (samples, first.c_in, *first.grid_of(first.depth + 1))
-    return torch.randn(shape, dtype=torch.float64, generator=rng(seed))
+    return randn(shape, seed=seed)
 
 
 @cache
@@ -55,7 +54,7 @@ def network(name: str, trained: bool) -> CNN:
     model = random_network(**CONFIGS[name])
     if trained:
         x = inputs(model, samples=32, seed=3)
-        y = torch.randn(model(x).shape, dtype=torch.float64, generator=rng(4))
+        y = randn(model(x).shape, seed=4)
         options = TrainConfig(ridge=1e-2, learning_rate=5e-3, steps=60)
         train(model, x, y, options, progress=False)
     return model

@@ -26,3 +26,8 @@ def random_network(seed: int = 0, **config: Any) -> CNN:
             if name.endswith("bias"):
                 nn.init.normal_(parameter, generator=rng(seed))
     return model
+
+
+def parameters(model: nn.Module) -> torch.Tensor:
+    """All parameters in one vector."""
+    return torch.cat([p.detach().flatten() for p in model.parameters()])

@@ -16,6 +16,11 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def randn(*shape: int | Sequence[int], seed: int = 0) -> Tensor:
+    """Normal numbers in double precision."""
+    return torch.randn(*shape, dtype=torch.float64, generator=rng(seed))
+
+
 def pixels(grid: Sequence[int]) -> list[tuple[int, ...]]:
     return list(itertools.product(*(range(n) for n in grid)))
 

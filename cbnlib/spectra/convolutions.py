@@ -144,30 +144,6 @@ def weight_spectra(model: CNN, *, dtype: torch.dtype | None = None) -> list[Spec
     return layer_spectra(check_type("model", model, CNN).convs, dtype=dtype)
 
 
-def weight_spectra_over_time(
-    models: Sequence[CNN], *, dtype: torch.dtype | None = None
-) -> list[Tensor]:
-    """The singular values of a network's convolutions at several times of its training.
-
-    Args:
-        models: The network at each time.
-        dtype: Precision of the computation, as in `layer_spectrum`.
-
-    Returns:
-        One tensor per convolution, first layer first, shape `[times, modes, directions]`: at each
-        time the `values` of its `layer_spectrum`.
-
-    Raises:
-        ValueError: If there is no network or their configs differ, weights hold NaN or infinity,
-            or the precision is another one.
-    """
-    if not models or any(model.config != models[0].config for model in models):
-        raise ValueError("need at least one network, and all of the same config")
-    spectra = layer_spectra([conv for model in models for conv in model.convs], dtype=dtype)
-    depth = len(models[0].convs)
-    return [torch.stack([s.values for s in spectra[i::depth]]) for i in range(depth)]
-
-
 def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     """Return the precision to compute in, if a weight can be computed with.
 

@@ -1,13 +1,10 @@
-"""Jacobians of a network: at its data, along a data manifold, at a constant input (S2)."""
+"""Jacobians of a network: at its data, along a data manifold (S2)."""
 
 import torch
 from torch import Tensor
 
 from cbnlib._checks import check_finite
-from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CNN
-from cbnlib.spectra.convolutions import spectrum_of_blocks
-from cbnlib.spectra.spectrum import Spectrum
 from cbnlib.theory.lower_bounds import rank
 
 
@@ -69,57 +66,6 @@ def check_no_kink(model: CNN, pre_activations: list[Tensor]) -> None:
                 f"the Jacobian is not defined at sample {int(samples[0])}: "
                 f"a pre-activation of layer {layer} is exactly 0"
             )
-
-
-@torch.no_grad()
-def constant_input_spectrum(model: CNN, level: float | Tensor) -> Spectrum:
-    r"""Singular values per frequency of the Jacobian at a constant image.
-
-    There every pre-activation is constant over pixels, so a ReLU passes or stops a whole channel:
-    $D_\ell$ acts on channels only, $J$ is translation-equivariant and splits into blocks
-    $\hat J(\omega)=\hat W_L(\omega)D_{L-1}\cdots D_1\hat W_1(\omega)$. The rank of $J$ is the sum
-    of theirs, each frequency counted with its `Spectrum.multiplicity`.
-
-    Args:
-        model: A network with the equivariant head and no coarse stage.
-        level: Value of the pixels: one number, or one per input channel, shape `[c_in]`.
-
-    Returns:
-        The spectrum of $J$ on the network's grid; `operator_values()` are its $s_i$.
-
-    Raises:
-        ValueError: If the network is not equivariant, the level does not fit or is not finite, or a
-            pre-activation is exactly 0.
-
-    Source: statement S2 of the book.
-
-    Example:
-        >>> from cbnlib import CNNConfig
-        >>> model = CNN(CNNConfig(grid=6, width=3, depth=2), seed=0)
-        >>> constant_input_spectrum(model, 1.0).values.shape  # frequencies 0, ±1, ±2, 3
-        torch.Size([4, 1])
-    """
-    config = model.config
-    if config.head != "equivariant" or config.coarse is not None:
-        raise ValueError("only a network with the equivariant head and no coarse stage will do")
-    first = model.convs[0]
-    values = torch.as_tensor(level).to(first.weight)
-    if values.shape not in ((), (config.c_in,)):
-        raise ValueError(
-            f"level must be one number or {config.c_in}, one per channel; got shape "
-            f"{tuple(values.shape)}"
-        )
-    values = check_finite("level", values).expand(config.c_in)
-    x = values.reshape(1, -1, *(1 for _ in first.grid)).expand(1, -1, *first.grid)
-    pre_activations = model.pre_activations(x)
-    check_no_kink(model, pre_activations)
-    blocks = first.blocks().flatten(2)  # shape [c_out, c_in, F]
-    for conv, before in zip(model.convs[1:], pre_activations, strict=False):
-        mean = before.flatten(2).mean(dim=2).squeeze(0)
-        mask = (mean > 0) if config.nonlinearity == "relu" else torch.ones_like(mean)
-        masked = mask.to(blocks.dtype)[:, None, None] * blocks
-        blocks = torch.einsum("oif,ijf->ojf", conv.blocks().flatten(2), masked)
-    return spectrum_of_blocks(blocks.unflatten(-1, frequencies(first.grid).half_grid), first.grid)
 
 
 def tangent_jacobian(J: Tensor, tangent: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from itertools import product
 import pytest
 import torch
 from bs4 import BeautifulSoup
+from run_cases import experiment
 
-from cbnlib import CNNConfig, TrainConfig, run_experiment, single
+from cbnlib import CNNConfig, run_experiment
 from cbnlib.book import explorer_page as page
 from cbnlib.book.explorer import DIRECTIONS, SHAPES, explore, explorer_charts, explorer_data
 
@@ -19,13 +20,10 @@ DEPTHS, RIDGES, DEGREES = (2, 3), (1e-2, 1e-1), 5
 ABOUT = 'Sliders over "spectra" & more'
 
 
-def run_of(depth, ridge, **changed):
+def run_of(depth, ridge):
     network = CNNConfig(grid=8, width=2, depth=depth)
-    training = TrainConfig(ridge, 1e-3, 6, snapshots=4, records=3)
-    task = {"n": 8, "samples": 20}
-    [run] = run_experiment(
-        single("bump", task, replace(network, **changed), training), progress=False
-    )
+    what = experiment(network, ridge=ridge, steps=6, snapshots=4, records=3)
+    [run] = run_experiment(what, progress=False)
     return run
 
 
@@ -104,25 +102,20 @@ def test_charts_follow_the_sliders_and_tell_degrees_by_shape_and_colour(data):
 def shown(runs):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "_vega", lambda: "window.vegaEmbed = () => 1 < 2")  # a second's work
-        explorer = explore(runs, ABOUT, b"a picture")
-        return explorer, explorer._repr_mimebundle_(include=None)
+        return explore(runs, ABOUT, b"a picture")._repr_mimebundle_(include=None)
 
 
 def test_the_frame_holds_the_page_and_has_a_title(shown):
-    explorer, bundle = shown
-    frame = BeautifulSoup(bundle["text/html"], "html.parser").iframe
+    frame = BeautifulSoup(shown["text/html"], "html.parser").iframe
     assert frame["title"] == ABOUT
-    assert "<noscript>" in bundle["text/html"]
+    assert "<noscript>" in shown["text/html"]
     assert "window.vegaEmbed = () => 1 < 2" in html.unescape(frame["srcdoc"])
-    assert base64.b64decode(bundle["image/png"]) == b"a picture"
-    assert bundle["text/plain"] == ABOUT
-    with pytest.raises(ValueError, match="needs a description"):
-        replace(explorer, description=" ")
+    assert base64.b64decode(shown["image/png"]) == b"a picture"
+    assert shown["text/plain"] == ABOUT
 
 
 def test_the_page_can_be_used_by_keyboard_and_asks_nobody(shown):
-    _, bundle = shown
-    source = BeautifulSoup(bundle["text/html"], "html.parser").iframe["srcdoc"]
+    source = BeautifulSoup(shown["text/html"], "html.parser").iframe["srcdoc"]
     inner = BeautifulSoup(source, "html.parser")
     assert inner.html["lang"] == "en"
     assert inner.title.get_text()

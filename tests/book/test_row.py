@@ -16,7 +16,7 @@ NARROW, WIDE = (
 LOST = failed(run_task(TASK, CNNConfig(8, 2, 4), TrainConfig(0.1, 0.01, 1), progress=False), "why")
 
 
-def test_a_summary_has_the_columns_asked_for() -> None:
+def test_a_summary_has_the_columns_asked_for():
     table = summary([NARROW, LOST], ["ridge", "bottleneck", "kept"])
     assert list(table) == ["ridge", "bottleneck", "kept"]
     assert table["ridge"].tolist() == [0.02, 0.1]
@@ -27,14 +27,14 @@ def test_a_summary_has_the_columns_asked_for() -> None:
         summary([NARROW], ["depths"])
 
 
-def test_rows_of_groups_keep_their_place() -> None:
+def test_rows_of_groups_keep_their_place():
     runs = [NARROW, LOST, WIDE]
     rows = rows_of(summary(runs, ["ridge"]), runs, {"a": [WIDE, NARROW], "none": []})
     assert rows["a"].index.tolist() == [0, 2]
     assert rows["none"].empty
 
 
-def test_central_modes_are_those_of_the_bottleneck_or_of_the_middle_layer() -> None:
+def test_central_modes_are_those_of_the_bottleneck_or_of_the_middle_layer():
     modes, layer = central_modes(NARROW)
     found = measure_bottleneck(NARROW.weight_spectra)
     if found.layers:
@@ -44,7 +44,7 @@ def test_central_modes_are_those_of_the_bottleneck_or_of_the_middle_layer() -> N
     assert central_modes(LOST) == ((), 2)
 
 
-def test_the_shortest_of_several_repeats() -> None:
-    calls: list[int] = []
+def test_the_shortest_of_several_repeats():
+    calls = []
     assert shortest(lambda: calls.append(1), 3) >= 0
     assert len(calls) == 3

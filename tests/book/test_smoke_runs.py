@@ -3,15 +3,11 @@
 import math
 
 import pytest
+from run_cases import experiment
 
-from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, single
 from cbnlib.book.notebook import best, least, most, runs_of, spread, typical
 
-NETWORK, TRAINING = CNNConfig(grid=8, width=3, depth=2), TrainConfig(1e-2, 1e-3, 300)
-EXPERIMENTS = [
-    single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING),
-    Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, TRAINING, seeds=(0, 2)),
-]
+EXPERIMENTS = [experiment(seed=0, steps=300), experiment(seeds=(0, 2), steps=300)]
 
 
 def test_smoke_runs_are_short():
@@ -35,16 +31,15 @@ def test_a_failed_run_of_each_group_is_told_and_has_no_network(capsys):
     assert math.isnan(one.loss)
     assert all(p.isnan().all() for p in one.model.parameters())
     assert not one.learned
-    assert capsys.readouterr().out.count("2 layers, failed: made to fail (seed 0)") == 2
+    assert capsys.readouterr().out.count("3 layers, failed: made to fail (seed 0)") == 2
     assert best([one, two, three]) is three
     assert best([one]) is None
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_training_that_diverges_is_a_run(seeds):
-    wild = TrainConfig(1e-2, 1e6, 30, optimizer="sgd")
-    experiment = Experiment((TaskSpec("bump", {"n": 8, "samples": 20}),), NETWORK, wild, seeds)
-    [runs] = runs_of([experiment], "quick")
+    wild = experiment(seeds=seeds, learning_rate=1e6, steps=30, optimizer="sgd")
+    [runs] = runs_of([wild], "quick")
     assert len(runs) == len(seeds)
     assert all(run.failure and run.history.step and math.isnan(run.fit) for run in runs)
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracles import rng
+from oracles import randn, rng
 
-from cbnlib import CNN, CNNConfig, layer_spectrum
+from cbnlib import CNN, CircularConv, CNNConfig, layer_spectrum
 from cbnlib.interventions.coordinates import (
     Coordinate,
     coefficients,
@@ -17,7 +17,6 @@ from cbnlib.interventions.coordinates import (
     with_coordinate,
     wrapped,
 )
-from cbnlib.network.layers import CircularConv
 
 GRID = (6, 5)
 
@@ -27,7 +26,7 @@ def layer():
 
 
 def random(*shape):
-    return torch.randn(shape, dtype=torch.float64, generator=rng(1))
+    return randn(shape, seed=1)
 
 
 def test_coefficients_are_those_of_numpy():

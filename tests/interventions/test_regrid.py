@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from model_cases import random_network
-from oracles import rng
+from model_cases import parameters, random_network
+from oracles import randn
 
 from cbnlib import layer_spectrum
 from cbnlib.interventions.regrid import compress, factored_multiplications, multiplications, refine
@@ -12,60 +12,51 @@ from cbnlib.network.model import CoarseStage
 from cbnlib.network.resampling import Resample
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes
 
-PARAMETRIZATIONS = ["pixel", "spectral"]
+GRIDS = [((9,), (4,)), ((8,), (5,)), ((6, 5), (3, 4)), ((4, 6), (3, 3))]
+each_parametrization = pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 
 
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
-@pytest.mark.parametrize(
-    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6,), 6), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
-)
+@each_parametrization
+@pytest.mark.parametrize(("grid", "coarse"), [*GRIDS, ((6,), (6,))], ids=str)
 def test_a_linear_network_of_fitting_frequencies_stays_the_same(grid, coarse, parametrization):
     """Without ReLUs, crop and blocks commute: only what the crop removes is lost."""
     config = {"grid": grid, "depth": 4, "nonlinearity": "none", "parametrization": parametrization}
     model = random_network(**config)
-    small = compress(model, (2, 3), (coarse,) * len(grid) if isinstance(coarse, int) else coarse)
-    assert small.config.coarse == CoarseStage(small.convs[1].grid, 2, 3)
-    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
-    down = Resample(grid, small.convs[1].grid, "crop")
-    up = Resample(grid, small.convs[1].grid, "crop", adjoint=True)
-    first, middle, last = model.convs[0], model.convs[1:3], model.convs[3]
-    signal = up(down(first(x)))
-    for conv in middle:
+    small = compress(model, (2, 3), coarse)
+    assert small.config.coarse == CoarseStage(coarse, 2, 3)
+    x = randn(5, 1, *grid)
+    down, up = Resample(grid, coarse, "crop"), Resample(grid, coarse, "crop", adjoint=True)
+    signal = x
+    for conv in model.convs[:3]:
         signal = up(down(conv(signal)))
-    torch.testing.assert_close(small(x), last(signal))
+    torch.testing.assert_close(small(x), model.convs[3](signal))
 
 
 def test_a_compressed_relu_network_is_the_one_with_a_coarse_stage():
     """On the same grid, with nothing but zeros at the frequency that a crop removes: no change."""
     model = random_network(grid=(5, 5), depth=4)
     same = compress(model, (2, 3), (5, 5))
-    x = torch.randn(4, 1, 5, 5, dtype=torch.float64, generator=rng())
+    x = randn(4, 1, 5, 5)
     torch.testing.assert_close(same(x), model(x))
 
 
 def test_norm_of_kept_blocks_does_not_change():
     model = random_network(grid=(8, 6), depth=4)
-    low = [
-        mode
-        for mode in kept_modes(layer_spectrum(model.convs[1]), 0)
-        if all(abs(entry) < 2 for entry in mode.omega)
-    ]
-    kept = keep_modes(model, [2, 3], low)
+    modes = kept_modes(layer_spectrum(model.convs[1]), 0)
+    kept = keep_modes(model, [2, 3], [mode for mode in modes if max(map(abs, mode.omega)) < 2])
     small = compress(kept, (2, 3), (3, 3))
     torch.testing.assert_close(small.parameter_norm(), kept.parameter_norm())
 
 
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
-@pytest.mark.parametrize(
-    ("grid", "coarse"), [((9,), 4), ((8,), 5), ((6, 5), (3, 4)), ((4, 6), 3)], ids=str
-)
+@each_parametrization
+@pytest.mark.parametrize(("grid", "coarse"), GRIDS, ids=str)
 def test_a_refined_linear_network_is_the_same_function(grid, coarse, parametrization):
-    stage = CoarseStage((coarse,) * len(grid) if isinstance(coarse, int) else coarse, 2, 3)
-    config = {"grid": grid, "depth": 4, "coarse": stage, "parametrization": parametrization}
+    config = {"grid": grid, "depth": 4, "coarse": CoarseStage(coarse, 2, 3)}
+    config |= {"parametrization": parametrization}
     model = random_network(nonlinearity="none", **config)
     fine = refine(model)
     assert [conv.grid for conv in fine.convs] == [grid] * 4
-    x = torch.randn(5, 1, *grid, dtype=torch.float64, generator=rng())
+    x = randn(5, 1, *grid)
     torch.testing.assert_close(fine(x), model(x))
     with_relu = random_network(**config)
     assert (refine(with_relu)(x) - with_relu(x)).abs().max() > 1e-3
@@ -75,8 +66,7 @@ def test_refining_undoes_compressing_where_everything_fits():
     model = random_network(grid=(7, 6), depth=4)
     small = compress(model, (2, 3), (3, 5))
     again = compress(refine(small), (2, 3), (3, 5))
-    for ours, theirs in zip(again.parameters(), small.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(parameters(again), parameters(small))
     torch.testing.assert_close(refine(small).parameter_norm(), small.parameter_norm())
 
 

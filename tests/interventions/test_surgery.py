@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from model_cases import random_network
-from oracles import GRIDS, dense_matrix, rng
+from model_cases import parameters, random_network
+from oracles import GRIDS, dense_matrix, randn, rng
 
-from cbnlib import layer_spectrum
+from cbnlib import frequencies, layer_spectrum
 from cbnlib.interventions.regrid import compress
 from cbnlib.interventions.surgery import (
     keep_modes,
@@ -16,13 +16,10 @@ from cbnlib.interventions.surgery import (
     unread_share,
     with_directions,
 )
-from cbnlib.network.frequencies import frequencies
 from cbnlib.spectra.bottleneck import kept_modes
 
-PARAMETRIZATIONS = ["pixel", "spectral"]
 
-
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
+@pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 def test_a_mask_leaves_these_singular_values_and_their_directions(grid, parametrization):
     model = random_network(grid=grid, parametrization=parametrization)
@@ -43,13 +40,18 @@ def test_a_mask_leaves_these_singular_values_and_their_directions(grid, parametr
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4)], ids=str)
 def test_kept_and_removed_modes_add_up_to_the_layer(grid):
-    model = random_network(grid=grid)
-    modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
+    model, modes = network_and_modes(grid)
     assert 0 < sum(mode.directions for mode in modes) < frequencies(grid).modes.numel() * 3
     kept, rest = (dense(surgeon(model, [2], modes)) for surgeon in (keep_modes, remove_modes))
     torch.testing.assert_close(kept + rest, dense(model))
     torch.testing.assert_close(kept.T @ rest, torch.zeros_like(kept))
     assert int(torch.linalg.matrix_rank(kept)) == sum(mode.real_dimensions for mode in modes)
+
+
+def network_and_modes(grid):
+    """A network, and some of the modes of its second layer."""
+    model = random_network(grid=grid)
+    return model, kept_modes(layer_spectrum(model.convs[1]), 1.2)
 
 
 def dense(model):
@@ -59,10 +61,10 @@ def dense(model):
 
 def test_the_original_stays():
     model = random_network(grid=(5,))
-    before = [p.clone() for p in model.parameters()]
+    before = parameters(model)
     keep_modes(model, [1, 2, 3], [])
     compress(model, (2, 2), 3)
-    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert torch.equal(parameters(model), before)
 
 
 def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only():
@@ -78,11 +80,10 @@ def test_random_masks_have_the_wanted_dimensions_and_hold_candidates_only():
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4), (4, 6)], ids=str)
 def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid):
-    model = random_network(grid=grid)
-    modes = kept_modes(layer_spectrum(model.convs[1]), 1.2)
+    model, modes = network_and_modes(grid)
     matrix = dense(keep_modes(model, [2], modes))
     onto = torch.linalg.pinv(matrix, rtol=1e-10) @ matrix  # the orthogonal projection
-    x = torch.randn(4, 3, *grid, dtype=torch.float64, generator=rng())
+    x = randn(4, 3, *grid)
     flat = x.flatten(1)
     expected = 1 - float((flat @ onto).square().sum() / flat.square().sum())
     assert 0.1 < expected < 0.9
@@ -91,8 +92,8 @@ def test_what_kept_directions_do_not_read_is_in_the_kernel_of_the_cut_layer(grid
 
 @pytest.mark.parametrize("grid", [(6,), (3, 4)], ids=str)
 def test_every_direction_is_kept_or_second_or_at_another_frequency(grid):
-    spectrum = layer_spectrum(random_network(grid=grid).convs[1])
-    modes = kept_modes(spectrum, 1.2)
+    model, modes = network_and_modes(grid)
+    spectrum = layer_spectrum(model.convs[1])
     kept, second = mode_mask(spectrum, modes), second_directions(spectrum, modes)
     omega = [mode.omega for mode in modes]
     at_kept = torch.tensor([tuple(w) in omega for w in spectrum.omega.tolist()])

@@ -40,11 +40,6 @@ def test_weights_make_parseval_hold(grid):
     torch.testing.assert_close((frequencies(grid).weight * stored).sum(), x.square().sum())
 
 
-def test_self_conjugate_frequencies_are_two_to_the_even_axes():
-    for grid, number in {(5,): 1, (6,): 2, (3, 3): 1, (3, 4): 2, (4, 3): 2, (4, 4): 4}.items():
-        assert (frequencies(grid).multiplicity == 1).sum() == number
-
-
 def test_pairs_inside_the_outer_columns_are_listed_once():
     f = frequencies((4, 4))
     outer = {tuple(o) for o, m in zip(f.omega.tolist(), f.multiplicity.tolist(), strict=True) if m}

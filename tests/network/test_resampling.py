@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from model_cases import random_network
-from oracles import dense_matrix_of, rng
+from oracles import dense_matrix_of, randn, rng
 
 from cbnlib import CNN, CircularConv, CNNConfig, activation_spectra
 from cbnlib.network.model import CoarseStage
@@ -37,7 +37,7 @@ def test_crop_is_a_partial_isometry_on_the_low_frequencies(fine, coarse):
     torch.testing.assert_close(up, down.T)
     projector = up @ down
     torch.testing.assert_close(projector @ projector, projector)
-    x = torch.randn(1, 2, *fine, dtype=torch.float64, generator=rng())
+    x = randn(1, 2, *fine)
     x_hat = np.fft.fftn(x.numpy(), axes=range(2, x.ndim))
     for index in np.ndindex(*fine):
         signed = [k if k <= n // 2 else k - n for k, n in zip(index, fine, strict=True)]
@@ -57,7 +57,7 @@ def test_a_coarse_stage_commutes_with_coarse_translations_only(method):
     stage = CoarseStage(grid=(3, 2), first=2, last=3, method=method)
     model = random_network(grid=(6, 4), depth=4, coarse=stage)
     assert [conv.grid for conv in model.convs] == [(6, 4), (3, 2), (3, 2), (6, 4)]
-    x = torch.randn(2, 1, 6, 4, dtype=torch.float64, generator=rng())
+    x = randn(2, 1, 6, 4)
     y = model(x)
     torch.testing.assert_close(model(x.roll((2, -2), (2, 3))), y.roll((2, -2), (2, 3)))
     assert (model(x.roll(1, 2)) - y.roll(1, 2)).abs().max() > 1e-3
@@ -68,7 +68,7 @@ def test_a_coarse_stage_commutes_with_coarse_translations_only(method):
 def test_pooling_takes_a_coarse_end(method):
     stage = CoarseStage(grid=4, first=1, last=3, method=method)
     model = random_network(grid=8, depth=4, head="pooling", c_out=3, coarse=stage)
-    x = torch.randn(2, 1, 8, dtype=torch.float64, generator=rng())
+    x = randn(2, 1, 8)
     torch.testing.assert_close(model(x.roll(2, 2)), model(x))
 
 

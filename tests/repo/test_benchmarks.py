@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from benchmarks import __main__ as bench
 from benchmarks.contenders import (
@@ -21,31 +20,8 @@ from benchmarks.contenders import (
 from benchmarks.floor import count, floor_seconds
 from benchmarks.measure import side_by_side
 from cbnlib import CNN
-from cbnlib.training.engine import Engine
-from cbnlib.training.train import fit_function
 
 CASE = StepCase(n=6, width=3, depth=3, batch=4)
-
-
-def test_contenders_compute_the_same_gradients():
-    """Pixel and spectral filters and autograd, from one network's weights."""
-    plain, spectral = (
-        CNN(CASE.config(parametrization=p), seed=0).double() for p in ("pixel", "spectral")
-    )
-    for a, b in zip(plain.convs, spectral.convs, strict=True):
-        b.set_blocks(a.blocks())
-    x = CASE.data().double()
-    fit = fit_function("square")
-    loss = fit(plain(x), x)
-    loss.backward()
-    gradients = [conv.weight.grad.clone() for conv in plain.convs if conv.weight.grad is not None]
-    for model in (plain, spectral):
-        found, _ = Engine(model, fit, CASE.batch).gradients(x, x)
-        assert float(found) == pytest.approx(float(loss.detach()), rel=1e-12)
-        for conv, gradient in zip(model.convs, gradients, strict=True):
-            assert conv.weight.grad is not None
-            norm = float(conv.weight.grad.norm())
-            assert norm == pytest.approx(float(gradient.norm()), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -108,11 +84,3 @@ def _shape(value):
     if isinstance(value, dict):
         return {key: _shape(entry) for key, entry in value.items() if key != "commit"}
     return _shape(value[0]) if isinstance(value, list) else type(value).__name__
-
-
-def test_conv2d_is_the_same_kind_of_layer():
-    """Full-size filters, circular padding: its output commutes with translations."""
-    layer = nn.Conv2d(2, 3, 5, padding="same", padding_mode="circular")
-    x = torch.randn(1, 2, 5, 5)
-    moved = layer(x.roll((1, 2), (2, 3)))
-    torch.testing.assert_close(moved, layer(x).roll((1, 2), (2, 3)))

@@ -1,50 +1,35 @@
-"""Checkpoints: runs that are killed, stopped or damaged end with the bits of one that is not.
-
-As a script, `test_checkpoints.py KILLS SEED`, this kills runs and prints what came of it.
-"""
+"""Checkpoints: runs that are killed, stopped or damaged end with the bits of one that is not."""
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+import run_cases
 import torch
-from tqdm import tqdm
+from model_cases import parameters
 
-from cbnlib import CNN, CNNConfig, TrainConfig, train
+from cbnlib import CNN, CNNConfig, Experiment, TaskSpec, activation_spectra, run_experiment, train
 from cbnlib.runs.checkpoint import CHECKPOINT, Checkpointer, read_checkpoint
-from cbnlib.runs.experiment import Experiment, TaskSpec, single
-from cbnlib.runs.obtain import RECORD, run_experiment
-from cbnlib.runs.record import load_record
-from cbnlib.runs.run import Run
+from cbnlib.runs.obtain import RECORD
 from cbnlib.runs.store import ForeignRecordError, RecordError
-from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
+from cbnlib.spectra.activations import mode_amplitudes
 from cbnlib.spectra.snapshots import SAMPLES, SpectraRecorder, snapshot_steps
 from cbnlib.tasks import bump
-from cbnlib.training.loop import TrainingLoop
 
+RUNNER = Path(__file__).parents[1] / "kill_runner.py"
 KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
 STEPS = 14
-NETWORK = CNNConfig(grid=8, width=3, depth=3)
 TASK = bump(8, samples=20)
-
-
-def experiment(**training: Any) -> Experiment:
-    options = {"ridge": 0.01, "learning_rate": 0.01, "steps": STEPS, "batch_size": 8, "seed": 3}
-    return single("bump", {"n": 8, "samples": 20}, NETWORK, TrainConfig(**options | training))
+experiment = partial(run_cases.experiment, steps=STEPS)
+NETWORK = experiment().network
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def _one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -55,10 +40,10 @@ class StoppedError(Exception):
     """Ends a run from inside."""
 
 
-def run_until(step: int, folder: Path, what: Experiment, every: float = 0.0) -> None:
+def run_until(step, folder, what, every=0.0):
     """Run in this process and stop after a step, as if killed."""
 
-    def stop(self: Checkpointer, loop: TrainingLoop) -> None:
+    def stop(self, loop):
         original(self, loop)
         if loop.step == step:
             raise StoppedError
@@ -70,12 +55,7 @@ def run_until(step: int, folder: Path, what: Experiment, every: float = 0.0) -> 
             run_experiment(what, folder=folder, checkpoint_seconds=every, progress=False)
 
 
-def follow(
-    model: CNN,
-    observe: Callable[[int], None],
-    checkpoint: Checkpointer | None = None,
-    **training: Any,
-) -> None:
+def follow(model, observe, checkpoint=None, **training):
     """Train and hand the steps to `observe`."""
     train(
         model,
@@ -88,9 +68,8 @@ def follow(
     )
 
 
-def assert_same_bits(run: Run, other: Run) -> None:
-    for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+def assert_same_bits(run, other):
+    assert torch.equal(parameters(run.model), parameters(other.model))
     assert run.history == other.history
     assert (run.fit, run.norm) == (other.fit, other.norm)
     assert [s.step for s in run.spectra] == [s.step for s in other.spectra]
@@ -105,9 +84,7 @@ def assert_same_bits(run: Run, other: Run) -> None:
     ("optimizer", "stops"),
     [("adam", (1,)), ("adam", (3, 4, 11)), ("adam", (STEPS,)), ("sgd", (9,))],
 )
-def test_a_stopped_run_ends_with_the_same_bits(
-    tmp_path: Path, optimizer: str, stops: tuple[int, ...]
-) -> None:
+def test_a_stopped_run_ends_with_the_same_bits(tmp_path, optimizer, stops):
     what = experiment(optimizer=optimizer)
     for step in stops:
         run_until(step, tmp_path / "stopped", what)
@@ -123,7 +100,7 @@ def test_a_stopped_run_ends_with_the_same_bits(
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == [RECORD]
 
 
-def test_a_stopped_ensemble_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_stopped_ensemble_ends_with_the_same_bits(tmp_path):
     options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
     tasks = tuple(TaskSpec("low_pass", o) for o in options)
     what = Experiment(tasks, NETWORK, experiment().training, (3, 4))
@@ -133,9 +110,9 @@ def test_a_stopped_ensemble_ends_with_the_same_bits(tmp_path: Path) -> None:
         assert_same_bits(run, never)
 
 
-def test_a_resumed_run_takes_only_the_steps_that_are_left(tmp_path: Path) -> None:
+def test_a_resumed_run_takes_only_the_steps_that_are_left(tmp_path):
     run_until(10, tmp_path, experiment())
-    seen: list[int] = []
+    seen = []
     model = CNN(NETWORK, seed=3)
     checkpoint = Checkpointer(tmp_path, experiment().digest(), seconds=1e9)
     follow(model, seen.append, checkpoint)
@@ -143,12 +120,12 @@ def test_a_resumed_run_takes_only_the_steps_that_are_left(tmp_path: Path) -> Non
     assert checkpoint.seconds_spent > 0
 
 
-def test_the_time_between_checkpoints_is_kept(tmp_path: Path) -> None:
+def test_the_time_between_checkpoints_is_kept(tmp_path):
     run_until(10, tmp_path, experiment(), every=1e9)
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
-def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_skipped(tmp_path):
     run_until(9, tmp_path, experiment())
     damaged = tmp_path / CHECKPOINT
     data = bytearray(damaged.read_bytes())
@@ -162,7 +139,7 @@ def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
 
 
-def test_a_checkpoint_from_before_activations_were_kept() -> None:
+def test_a_checkpoint_from_before_activations_were_kept():
     model = CNN(NETWORK, seed=3)
     recorder, older = (SpectraRecorder(model, {0}, TASK.x) for _ in range(2))
     recorder.observe(0)
@@ -173,18 +150,17 @@ def test_a_checkpoint_from_before_activations_were_kept() -> None:
     assert shot.activations == []
 
 
-def test_snapshots_leave_a_run_alone() -> None:
+def test_snapshots_leave_a_run_alone():
     observed, plain = CNN(NETWORK, seed=3), CNN(NETWORK, seed=3)
     recorder = SpectraRecorder(observed, range(STEPS + 1), TASK.x)
     follow(observed, recorder.observe)
     train(plain, TASK.x, TASK.y, experiment().training, progress=False)
     assert len(recorder.taken) == STEPS + 1
-    for a, b in zip(observed.parameters(), plain.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(observed), parameters(plain))
 
 
 @pytest.mark.parametrize("grid", [8, (4, 5)])
-def test_amplitudes_are_the_roots_of_summed_squares(grid: Any) -> None:
+def test_amplitudes_are_the_roots_of_summed_squares(grid):
     model = CNN(CNNConfig(grid, 3, 3), seed=0).double()
     axes = model.convs[0].grid
     shape, generator = (150, 1, *axes), torch.Generator().manual_seed(0)
@@ -197,7 +173,7 @@ def test_amplitudes_are_the_roots_of_summed_squares(grid: Any) -> None:
         torch.testing.assert_close(amplitude.values, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_only_the_first_samples_are_sent_through_the_network() -> None:
+def test_only_the_first_samples_are_sent_through_the_network():
     model = CNN(NETWORK, seed=0)
     x = torch.randn(SAMPLES + 9, 1, 8, generator=torch.Generator().manual_seed(0))
     recorder = SpectraRecorder(model, {0}, x)
@@ -206,13 +182,13 @@ def test_only_the_first_samples_are_sent_through_the_network() -> None:
     assert torch.equal(recorder.taken[0].activations[1].values, expected[1].values)
 
 
-def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_checkpoint_is_refused(tmp_path):
     run_until(9, tmp_path, experiment())
     with pytest.raises(ForeignRecordError, match=r"checkpoint\.npz: digest '\w+', expected '\w+'"):
         run_experiment(experiment(seed=4), folder=tmp_path, progress=False)
 
 
-def test_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
+def test_state_of_another_data_set_is_refused(tmp_path):
     run_until(9, tmp_path, experiment())
     checkpoint = Checkpointer(tmp_path, experiment().digest())
     x = torch.randn(21, 1, 8, generator=torch.Generator().manual_seed(0))
@@ -220,18 +196,18 @@ def test_state_of_another_data_set_is_refused(tmp_path: Path) -> None:
         train(CNN(NETWORK, seed=3), x, x, experiment().training, checkpoint=checkpoint)
 
 
-def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
+def test_numbers_and_tensors_come_back_exactly(tmp_path):
     model = CNN(NETWORK, seed=3)
     recorder = SpectraRecorder(model, snapshot_steps(STEPS), TASK.x)
     checkpoint = Checkpointer(tmp_path, "d", seconds=1e9, snapshots=recorder)
     states = []
 
-    def keep(loop: TrainingLoop) -> None:
+    def keep(loop):
         if loop.step == 7:
             states.append(loop.state())
             checkpoint.save(loop)
 
-    checkpoint.after_step = keep  # type: ignore[method-assign]
+    checkpoint.after_step = keep
     follow(model, recorder.observe, checkpoint, records=7)
     state, extra = read_checkpoint(tmp_path / CHECKPOINT, "d")
     assert state.facts == states[0].facts
@@ -242,7 +218,7 @@ def test_numbers_and_tensors_come_back_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 22, 23, 24, 25, 30, 100, 8000])
-def test_snapshot_steps(steps: int) -> None:
+def test_snapshot_steps(steps):
     chosen = snapshot_steps(steps)
     assert len(chosen) == min(24, steps + 1)
     assert chosen == sorted(set(chosen))
@@ -250,103 +226,12 @@ def test_snapshot_steps(steps: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_runs_end_with_the_same_bits() -> None:
-    command = [sys.executable, __file__, str(KILLS), "0"]
+def test_killed_runs_end_with_the_same_bits():
+    command = [sys.executable, RUNNER, str(KILLS), "0"]
     limit = 60 + 3 * KILLS
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["kills"] == result["resumed to the same bits"] == KILLS
     assert result["while writing a checkpoint"] > 0
-    assert result["damaged records accepted"] == 0
-
-
-# What follows is the script.
-
-
-def contents(record: Path) -> tuple[dict[str, Any], bytes]:
-    """What must not depend on kills: all but when and how long."""
-    document = json.loads((record / "record.json").read_text())
-    del document["provenance"]
-    return document, (record / "arrays.npz").read_bytes()
-
-
-def start(folder: Path) -> int:
-    """Run in a forked process, which saves after every step; return its id."""
-    process = os.fork()
-    if process:
-        return process
-    try:
-        run_experiment(experiment(), folder=folder, checkpoint_seconds=0, progress=False)
-        os._exit(0)
-    finally:
-        os._exit(1)
-
-
-def wait_for(folder: Path, pattern: str, seconds: float) -> None:
-    """Wait until a file of this name is there, but no longer than this."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not any(folder.glob(pattern)):
-        time.sleep(0.0002)
-
-
-def kill_runs(kills: int, seed: int, workspace: Path) -> dict[str, int]:
-    """Kill runs at random moments until there were enough kills, and let every run end."""
-    choose = random.Random(seed)
-    run_experiment(experiment(), progress=False)  # so that what torch imports late is there
-    began = time.monotonic()
-    os.waitpid(start(workspace / "never"), 0)
-    seconds = time.monotonic() - began
-    expected = contents(workspace / "never" / RECORD)
-    assert {layer["form"] for layer in expected[0]["networks"][0]["layers"]} == {"dense"}
-    counts = dict.fromkeys(
-        [
-            "kills",
-            "resumed to the same bits",
-            "while writing a checkpoint",
-            "while writing the record",
-            "damaged records accepted",
-        ],
-        0,
-    )
-    run = 0
-    while counts["kills"] < kills:
-        run += 1
-        folder, killed, status = workspace / f"run-{run}", 0, 1
-        while status:
-            process = start(folder)
-            if counts["kills"] + killed < kills:
-                kind = choose.random()
-                if kind < 0.4:
-                    time.sleep(choose.uniform(0, seconds))
-                else:
-                    pattern = "checkpoint.tmp" if kind < 0.8 else ".record.tmp"
-                    wait_for(folder, pattern, choose.uniform(0.5, 1) * 2 * seconds)
-                    if kind >= 0.8:  # a checkpoint is written faster
-                        time.sleep(choose.uniform(0, 0.02))
-                os.kill(process, signal.SIGKILL)
-            _, status = os.waitpid(process, 0)
-            if status == 0:
-                break
-            assert os.WIFSIGNALED(status), "the run failed"
-            killed += 1
-            counts["while writing a checkpoint"] += (folder / "checkpoint.tmp").exists()
-            counts["while writing the record"] += (folder / ".record.tmp").exists()
-            if os.path.lexists(folder / RECORD):
-                load_record(folder / RECORD, experiment().digest())
-                counts["damaged records accepted"] += contents(folder / RECORD) != expected
-        load_record(folder / RECORD, experiment().digest())
-        counts["kills"] += killed
-        if contents(folder / RECORD) == expected:
-            counts["resumed to the same bits"] += killed
-    return counts
-
-
-if __name__ == "__main__":
-    # Threads do not survive a fork, and tqdm's own lock is shared with the forked processes, where
-    # one that is killed while holding it stops all others.
-    torch.set_num_threads(1)
-    tqdm.monitor_interval = 0
-    tqdm.set_lock(threading.RLock())
-    with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(kill_runs(int(sys.argv[1]), int(sys.argv[2]), Path(name))))
+    assert not result.get("damaged records accepted")

@@ -4,8 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -24,53 +23,23 @@ TASKS = (
 )
 
 
-def make(**changes: Any) -> Experiment:
+def make(**changes):
     parts = {"tasks": TASKS, "network": NETWORK, "training": TRAINING, "seeds": (0, 1)}
     return Experiment(**parts | changes)
 
 
-def test_facts_hold_every_field_and_option() -> None:
+def test_facts_hold_every_field_and_option():
     facts = make().facts()
-    assert facts["network"] == {
-        "grid": [8, 8],
-        "width": 4,
-        "depth": 3,
-        "c_in": 1,
-        "c_out": 1,
-        "head": "equivariant",
-        "window": [3, 5],
-        "bias": True,
-        "nonlinearity": "relu",
-        "coarse": {"grid": [4], "first": 2, "last": 2, "method": "crop"},
-        "parametrization": "pixel",
-        "gain": 1.0,
-    }
-    assert facts["training"] == {
-        "ridge": 0.01,
-        "learning_rate": 0.003,
-        "steps": 100,
-        "batch_size": 64,
-        "optimizer": "adam",
-        "momentum": 0.9,
-        "schedule": "cosine",
-        "loss": "square",
-        "seed": 7,
-        "records": 100,
-    }
-    assert facts["tasks"][1] == {
-        "name": "low_pass",
-        "options": {
-            "supports": [[[0, 0]]],
-            "grid": [8, 8],
-            "samples": 32,
-            "relu": False,
-            "seed": 0,
-        },
-    }
+    assert facts["network"].keys() == {field.name for field in fields(CNNConfig)}
+    assert facts["network"]["window"] == [3, 5]
+    assert facts["network"]["coarse"] == {"grid": [4], "first": 2, "last": 2, "method": "crop"}
+    assert facts["training"].keys() == {field.name for field in fields(TrainConfig)} - {"snapshots"}
+    options = {"supports": [[[0, 0]]], "grid": [8, 8], "samples": 32, "relu": False, "seed": 0}
+    assert facts["tasks"][1] == {"name": "low_pass", "options": options}
     assert facts["seeds"] == [0, 1]
 
 
-def test_facts_come_back() -> None:
+def test_facts_come_back():
     for experiment in (make(), single("bump", {}, CNNConfig(16, 2, 2), TRAINING)):
         again = Experiment.from_facts(json.loads(json.dumps(experiment.facts())))
         assert again == experiment
@@ -90,11 +59,11 @@ def test_facts_come_back() -> None:
     ],
     ids=str,
 )
-def test_what_matters_changes_the_digest(changes: dict[str, Any]) -> None:
+def test_what_matters_changes_the_digest(changes):
     assert make(**changes).digest() != make().digest()
 
 
-def test_what_does_not_matter_leaves_the_digest() -> None:
+def test_what_does_not_matter_leaves_the_digest():
     options = {"n": 8, "sharpness": 4}
     a = single("bump", options, CNNConfig(8, 2, 2, gain=1), TrainConfig(1, 0.1, 3))
     b = single(
@@ -119,13 +88,11 @@ def test_what_does_not_matter_leaves_the_digest() -> None:
         ("filtered_noise", {"gains": [1, 0], "n": 2}, {"gains": (1.0, 0.0), "n": 2}),
     ],
 )  # fmt: skip
-def test_values_that_mean_the_same_are_one_task(
-    name: str, one: dict[str, Any], two: dict[str, Any]
-) -> None:
+def test_values_that_mean_the_same_are_one_task(name, one, two):
     assert TaskSpec(name, one) == TaskSpec(name, two)
 
 
-def test_the_digest_does_not_depend_on_the_process() -> None:
+def test_the_digest_does_not_depend_on_the_process():
     code = (
         "from cbnlib import *; from cbnlib.runs.experiment import *;"
         "print(single('bump', {}, CNNConfig(16, 2, 2), TrainConfig(0.1, 1 / 3, 5)).digest())"
@@ -135,7 +102,7 @@ def test_the_digest_does_not_depend_on_the_process() -> None:
     assert done.stdout.strip() == here.digest()
 
 
-def test_a_neutral_default_keeps_old_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_neutral_default_keeps_old_digests(monkeypatch):
     """As if `gain` and the option `seed` had come later, with defaults that change nothing."""
     neutral = {"network": {"gain": 1.0}, "task bump": {"seed": 0}}
     monkeypatch.setattr(cbnlib.runs.experiment, "NEUTRAL", neutral)
@@ -148,7 +115,7 @@ def test_a_neutral_default_keeps_old_digests(monkeypatch: pytest.MonkeyPatch) ->
     assert Experiment.from_facts(other.facts()) == other
 
 
-def test_members_and_folder_name() -> None:
+def test_members_and_folder_name():
     assert make().members == [(t, s) for t in TASKS for s in (0, 1)]
     assert make().folder_name == f"low-pass-{make().digest()[:12]}"
     named = make(label="Fig. 3: λ = 0.1, a very long label that goes on and on / ..")
@@ -159,7 +126,7 @@ def test_members_and_folder_name() -> None:
     assert single("bump", {}, CNNConfig(16, 2, 2), TRAINING).seeds == (7,)
 
 
-def test_tasks_are_loaded_with_their_options(tmp_path: Path) -> None:
+def test_tasks_are_loaded_with_their_options(tmp_path):
     x = TaskSpec("bump", {"n": 8, "samples": 3}).load(data_folder=tmp_path).x
     assert x.shape == (3, 1, 8)
     task = TASKS[1].load()
@@ -168,34 +135,7 @@ def test_tasks_are_loaded_with_their_options(tmp_path: Path) -> None:
         TaskSpec("mnist", {"digit": 0}).load(data_folder=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("bumps", {}, "unknown task 'bumps'; allowed: bump"),
-        ("bump", {"m": 8}, "unknown option of task 'bump' 'm'; allowed: n, samples, seed"),
-        ("mnist", {"folder": "x"}, "unknown option of task 'mnist' 'folder'"),
-        ("low_pass", {"grid": 8}, "task 'low_pass' needs the option 'supports'"),
-        ("bump", {"n": torch.tensor(1)}, "options of task 'bump' are no JSON: .* not JSON serial"),
-        ("bump", {"sharpness": float("nan")}, "are no JSON: Out of range float values"),
-    ],
-)
-def test_bad_tasks(name: str, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TaskSpec(name, options)
-
-
-@pytest.mark.parametrize("parts", [{"seeds": ()}, {"tasks": ()}])
-def test_empty_experiments(parts: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="at least one task and one seed"):
-        make(**parts)
-
-
-def test_bad_seeds() -> None:
-    with pytest.raises(ValueError, match="seed must be an integer >= 0, got -1"):
-        make(seeds=(-1,))
-
-
-def without(facts: dict[str, Any], *path: str) -> dict[str, Any]:
+def without(facts, *path):
     copy = json.loads(json.dumps(facts))
     place = copy
     for key in path[:-1]:
@@ -204,7 +144,7 @@ def without(facts: dict[str, Any], *path: str) -> dict[str, Any]:
     return copy
 
 
-def test_bad_facts() -> None:
+def test_bad_facts():
     facts = make().facts()
     for bad, message in [
         (facts | {"format": 2}, "facts of format 2, expected 1"),
@@ -222,7 +162,7 @@ def test_bad_facts() -> None:
             Experiment.from_facts(bad)
 
 
-def test_canonical_text() -> None:
+def test_canonical_text():
     assert canonical({"é": (1, True), "a": 0.1}) == '{"a":0.1,"é":[1,true]}'
     with pytest.raises(ValueError, match="Out of range"):
         canonical(float("inf"))

@@ -7,34 +7,38 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from model_cases import parameters
+from run_cases import experiment
 
 import cbnlib.runs.obtain
 from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
 from cbnlib.runs.experiment import Experiment, TaskSpec, single
 from cbnlib.runs.obtain import RECORD, folder_of, obtain, run_experiment
 from cbnlib.runs.provenance import commit_of
-from cbnlib.runs.store import RecordError
+from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
 NETWORK = CNNConfig(grid=8, width=2, depth=2)
-TRAINING = TrainConfig(ridge=0.01, learning_rate=0.01, steps=5, seed=3)
-BUMP = single("bump", {"n": 8, "samples": 20}, NETWORK, TRAINING)
+BUMP = experiment(NETWORK)
+TRAINING = BUMP.training
 
 
-def test_a_run_is_measured_on_all_data() -> None:
-    run = run_task(TASK, NETWORK, TRAINING, progress=False)
+@pytest.fixture(scope="module")
+def run():
+    return run_task(TASK, NETWORK, TRAINING, progress=False)
+
+
+def test_a_run_is_measured_on_all_data(run):
     assert run.fit == pytest.approx(evaluate(run.model, TASK.x, TASK.y))
     assert run.norm == pytest.approx(run.history.norm[-1])
     assert run.loss == pytest.approx(run.fit + 0.01 * run.norm)
 
 
-def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn() -> None:
-    run = run_task(TASK, NETWORK, TRAINING, progress=False)
+def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn(run):
     x, shape = run.examples[0], torch.tensor([[[1.0, -1.0, 2.0, 2.0]]])  # 6 about its mean, 1
     targets = torch.cat((shape, shape)) + 3
     for share, learned in {0.49: True, 0.5: False, math.nan: False}.items():
@@ -43,22 +47,23 @@ def test_who_leaves_half_of_what_a_constant_image_leaves_did_not_learn() -> None
         assert not replace(run, fit=run.task.variance).learned
 
 
-def test_what_is_known_of_the_task() -> None:
-    run = run_task(TASK, NETWORK, TRAINING, progress=False)
+def test_what_is_known_of_the_task(run):
     assert (run.task.name, run.task.samples, run.task.grid) == (TASK.name, 20, (8,))
     assert run.task.variance == TASK.variance
     assert run.task.sha256_x == run.task.sha256_y
     assert run.provenance.source == "live"
     assert run.provenance.seconds > 0
-    assert (run.spectra, run.activations) == ([], [])
+    assert (run.spectra, run.activations, run.held_out) == ([], [], None)
 
 
-def test_a_classifier_is_measured_on_held_out_samples() -> None:
-    y, held_out = torch.arange(20) % 2, (TASK.x[:8], torch.tensor([0, 1] * 4))
-    task = Task("t", TASK.x, y, "cross_entropy", held_out)
-    network = CNNConfig(grid=8, width=2, depth=2, c_out=2, head="pooling")
-    training = TrainConfig(0.01, 0.01, 5, loss="cross_entropy")
-    run = run_task(task, network, training, progress=False)
+LABELS = Task("t", TASK.x, torch.arange(20) % 2, "cross_entropy")
+
+
+def test_a_classifier_is_measured_on_held_out_samples():
+    held_out = (TASK.x[:8], torch.tensor([0, 1] * 4))
+    network = replace(NETWORK, c_out=2, head="pooling")
+    training = replace(TRAINING, loss="cross_entropy")
+    run = run_task(replace(LABELS, held_out=held_out), network, training, progress=False)
     assert run.held_out is not None
     with torch.no_grad():
         right = run.model(held_out[0]).argmax(dim=1) == held_out[1]
@@ -67,53 +72,31 @@ def test_a_classifier_is_measured_on_held_out_samples() -> None:
     assert run.held_out.fit == pytest.approx(expected)
     with pytest.raises(ValueError, match="no constant image among labels"):
         _ = run.learned
-    assert run_task(TASK, NETWORK, TRAINING, progress=False).held_out is None
 
 
-def test_the_seed_draws_the_weights() -> None:
-    untrained = TrainConfig(ridge=0.01, learning_rate=0.01, steps=0, seed=3)
-    run = run_task(TASK, NETWORK, untrained, progress=False)
+def test_the_seed_draws_the_weights():
+    run = run_task(TASK, NETWORK, replace(TRAINING, steps=0), progress=False)
     assert torch.equal(run.model.convs[0].weight, CNN(NETWORK, seed=3).convs[0].weight)
     assert run.history.step == []
 
 
-def test_parts_that_do_not_fit() -> None:
-    classify = Task("t", TASK.x, torch.zeros(20, dtype=torch.long), "cross_entropy")
-    with pytest.raises(ValueError, match="task 't' needs loss 'cross_entropy', got 'square'"):
-        run_task(classify, NETWORK, TRAINING, progress=False)
-    with pytest.raises(ValueError, match=r"input must live on grid \(9,\), got \(8,\)"):
-        run_task(TASK, CNNConfig(grid=9, width=2, depth=2), TRAINING, progress=False)
-    specs = tuple(TaskSpec("bump", {"n": 8, "seed": seed}) for seed in (0, 1))
-    two = Experiment(specs, NETWORK, TRAINING, (0,))
-    with pytest.raises(ValueError, match="the tasks of an ensemble must have the same inputs"):
-        run_experiment(two, progress=False)
-    labels = single("bump", {"n": 8}, NETWORK, TrainConfig(0.1, 0.1, 1, loss="cross_entropy"))
-    with pytest.raises(ValueError, match="needs loss 'square', got 'cross_entropy'"):
-        run_experiment(labels, progress=False)
+def test_an_experiment_is_the_run_of_its_task(run):
+    (same,) = run_experiment(BUMP, progress=False)
+    assert torch.equal(parameters(same.model), parameters(run.model))
+    assert (same.history, same.fit, same.norm) == (run.history, run.fit, run.norm)
+    assert [shot.step for shot in same.spectra] == [0, 1, 2, 3, 4, 5]
+    assert len(same.activations) == 2
 
 
-def test_an_experiment_is_the_run_of_its_task() -> None:
-    (run,) = run_experiment(BUMP, progress=False)
-    short = run_task(TASK, NETWORK, TRAINING, progress=False)
-    for a, b in zip(run.model.parameters(), short.model.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert (run.history, run.fit, run.norm) == (short.history, short.fit, short.norm)
-    assert [shot.step for shot in run.spectra] == [0, 1, 2, 3, 4, 5]
-    assert len(run.activations) == 2
-
-
-def test_as_many_spectra_as_asked_for() -> None:
+def test_as_many_spectra_as_asked_for():
     for count, steps in ((2, [0, 5]), (24, [0, 1, 2, 3, 4, 5])):
-        training = TrainConfig(0.01, 0.01, 5, seed=3, snapshots=count)
-        experiment = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
-        assert (experiment.digest() == BUMP.digest()) == (count == 24)
-        [run] = run_experiment(experiment, progress=False)
+        what = experiment(NETWORK, snapshots=count)
+        assert (what.digest() == BUMP.digest()) == (count == 24)
+        [run] = run_experiment(what, progress=False)
         assert [shot.step for shot in run.spectra] == steps
-    with pytest.raises(ValueError, match="snapshots must be an integer >= 2, got 1"):
-        TrainConfig(0.01, 0.01, 5, snapshots=1)
 
 
-def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
+def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds():
     options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
     specs = tuple(TaskSpec("low_pass", o) for o in options)
     runs = run_experiment(Experiment(specs, NETWORK, TRAINING, (7, 3)), progress=False)
@@ -128,12 +111,12 @@ def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds() -> None:
 
 
 @pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def trainings(monkeypatch):
     """One entry per training."""
-    calls: list[int] = []
+    calls = []
     original = cbnlib.runs.obtain.train
 
-    def counted(*args: Any, **options: Any) -> Any:
+    def counted(*args, **options):
         calls.append(1)
         return original(*args, **options)
 
@@ -141,21 +124,13 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_finished_experiments_are_not_run_again(tmp_path: Path, trainings: list[int]) -> None:
-    first = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
-    again = run_experiment(BUMP, folder=tmp_path / "a", progress=False)
-    assert len(trainings) == 1
-    assert (first[0].provenance.source, again[0].provenance.source) == ("live", "record")
-    assert [path.name for path in (tmp_path / "a").iterdir()] == [RECORD]
-
-
-def keep(experiment: Experiment, records: Path) -> Path:
+def keep(experiment, records):
     """Train it and put its record where records lie."""
     run_experiment(experiment, folder=records / "run", progress=False)
     return (records / "run" / RECORD).rename(records / experiment.folder_name)
 
 
-def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> None:
+def test_records_are_searched_in_order(tmp_path, trainings):
     folders = [tmp_path / name for name in ("none", "empty", "full", "later")]
     for folder in folders[1:]:
         folder.mkdir()
@@ -166,7 +141,7 @@ def test_records_are_searched_in_order(tmp_path: Path, trainings: list[int]) -> 
     assert not (tmp_path / "work").exists()
 
 
-def test_without_a_record_the_workspace_keeps_one(tmp_path: Path, trainings: list[int]) -> None:
+def test_without_a_record_the_workspace_keeps_one(tmp_path, trainings):
     for source in ("live", "record"):
         (run,) = obtain(BUMP, records=[tmp_path / "r"], workspace=tmp_path / "w", progress=False)
         assert run.provenance.source == source
@@ -175,7 +150,7 @@ def test_without_a_record_the_workspace_keeps_one(tmp_path: Path, trainings: lis
     assert len(trainings) == 2
 
 
-def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]) -> None:
+def test_a_damaged_record_is_never_replaced(tmp_path, trainings):
     obtain(BUMP, records=[], workspace=tmp_path, progress=False)
     own = tmp_path / BUMP.folder_name
     (own / RECORD / "record.json").write_text("{}")
@@ -191,25 +166,27 @@ def test_a_damaged_record_is_never_replaced(tmp_path: Path, trainings: list[int]
     assert len(trainings) == 1
 
 
-def test_a_record_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
+def test_a_record_in_the_wrong_folder_is_refused(tmp_path):
     other = single("bump", {"n": 8, "samples": 21}, NETWORK, TRAINING)
     keep(BUMP, tmp_path).rename(tmp_path / other.folder_name)
-    with pytest.raises(RecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"):
+    with pytest.raises(
+        ForeignRecordError, match=f"digest '{BUMP.digest()}', expected '{other.digest()}'"
+    ):
         obtain(other, records=[tmp_path], workspace=None, progress=False)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 900])
-def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], steps: int) -> None:
+def test_training_that_fails_is_a_run(tmp_path, trainings, steps):
     """Also where weights are no numbers before the first record, and after the last step."""
-    training = TrainConfig(0.0, 1e30, steps, optimizer="sgd", momentum=0.0)
-    wild = single("bump", {"n": 8, "samples": 20}, NETWORK, training)
+    options = {"learning_rate": 1e30, "steps": steps, "optimizer": "sgd", "momentum": 0.0}
+    wild = experiment(NETWORK, ridge=0.0, **options)
     for source in ("live", "record"):
         [run] = obtain(wild, records=[], workspace=tmp_path, progress=False)
         assert run.failure
         assert run.provenance.source == source
     assert len(trainings) == 1
     with pytest.raises(TrainingDivergedError):
-        run_task(TASK, NETWORK, training, progress=False)
+        run_task(TASK, NETWORK, wild.training, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -223,17 +200,13 @@ def test_training_that_fails_is_a_run(tmp_path: Path, trainings: list[int], step
     ],
     ids=["wide", "many", "spectra"],
 )  # fmt: skip
-def test_what_cannot_be_kept_is_refused_before_training(
-    what: Experiment, message: str, tmp_path: Path, trainings: list[int]
-) -> None:
+def test_what_cannot_be_kept_is_refused_before_training(what, message, tmp_path, trainings):
     with pytest.raises(ValueError, match=f"too large for a record: .*{message}"):
         run_experiment(what, folder=tmp_path, progress=False)
     assert not trainings
 
 
-def test_another_default_precision_is_refused_before_training(
-    tmp_path: Path, trainings: list[int]
-) -> None:
+def test_another_default_precision_is_refused_before_training(tmp_path, trainings):
     torch.set_default_dtype(torch.float64)
     try:
         with pytest.raises(ValueError, match=r"default dtype is torch\.float64, but records hold"):
@@ -244,7 +217,7 @@ def test_another_default_precision_is_refused_before_training(
     run_experiment(BUMP, folder=tmp_path, progress=False)
 
 
-def test_an_experiment_is_found_under_another_label(tmp_path: Path, trainings: list[int]) -> None:
+def test_an_experiment_is_found_under_another_label(tmp_path, trainings):
     for label in ("one", "two"):
         named = replace(BUMP, label=label)
         obtain(named, records=[], workspace=tmp_path, progress=False)
@@ -286,24 +259,24 @@ print([path.name for path in Path(sys.argv[1]).iterdir()])
 """
 
 
-def test_without_what_windows_lacks(tmp_path: Path) -> None:
+def test_without_what_windows_lacks(tmp_path):
     command = [sys.executable, "-c", WINDOWS, str(tmp_path / "e")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['record']\n"
 
 
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit_of(Path(__file__).parents[2]) == ""
 
 
-def _run_and_tell(folder: Path, answers: Any) -> None:
+def _run_and_tell(folder, answers):
     torch.set_num_threads(1)
     answers.put(run_experiment(BUMP, folder=folder, progress=False)[0].provenance.source)
 
 
-def test_two_processes_train_once(tmp_path: Path) -> None:
+def test_two_processes_train_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     workers = [context.Process(target=_run_and_tell, args=(tmp_path, answers)) for _ in range(2)]

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from cbnlib import CNNConfig, TrainConfig, run_task
-from cbnlib.runs.run import Run, failed
+from cbnlib.runs.run import failed
 from cbnlib.spectra.bottleneck import measure_bottleneck
 from cbnlib.tasks import Task, bump
 
 TASK = bump(8, samples=20)
 
 
-def trained(task: Task = TASK, **network: object) -> Run:
-    config = CNNConfig(grid=8, width=2, depth=4, **network)  # type: ignore[arg-type]
+def trained(task=TASK, **network):
+    config = CNNConfig(grid=8, width=2, depth=4, **network)
     training = TrainConfig(0.02, 0.01, 5, seed=3, loss=task.loss)
     return run_task(task, config, training, progress=False)
 
 
-def test_a_row_holds_the_setting_and_what_was_found() -> None:
+def test_a_row_holds_the_setting_and_what_was_found():
     run = trained(gain=1.5)
     row, middle = run.row(), run.weight_spectra[1:3]
     setting = {"task": TASK.name, "L": 4, "ridge": 0.02, "gain": 1.5, "seed": 3}
@@ -35,7 +35,7 @@ def test_a_row_holds_the_setting_and_what_was_found() -> None:
     assert run.bottleneck.layers == measure_bottleneck(run.weight_spectra).layers
 
 
-def test_a_failed_run_has_a_row() -> None:
+def test_a_failed_run_has_a_row():
     run = failed(trained(), "it blew up")
     row = run.row()
     assert (row["seed"], row["learned"], row["bottleneck"]) == (3, False, "failed")
@@ -44,14 +44,14 @@ def test_a_failed_run_has_a_row() -> None:
     assert not run.bottleneck.layers
 
 
-def test_labels_have_no_row_of_what_was_learned() -> None:
+def test_labels_have_no_row_of_what_was_learned():
     task = Task("t", TASK.x, torch.arange(20) % 2, "cross_entropy")
     row = trained(task, c_out=2, head="pooling").row()
     assert not {"learned", "data loss, %"} & row.keys()
     assert math.isfinite(row["data loss"])
 
 
-def test_nothing_kept_and_nothing_to_vary_have_a_row() -> None:
+def test_nothing_kept_and_nothing_to_vary_have_a_row():
     run = trained()
     with torch.no_grad():
         [parameter.zero_() for parameter in run.model.parameters()]

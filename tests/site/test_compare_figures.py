@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from test_pipeline import FIGURE, notebook
+from project_cases import FIGURE, notebook
 
 from tools import compare_figures
 from tools.compare_figures import changes, fingerprint

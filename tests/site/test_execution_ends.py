@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from test_pipeline import cell, make_project, notebook
+from project_cases import cell, make_project, notebook
 
 from tools.progress import Progress
 from tools.project import ROOT

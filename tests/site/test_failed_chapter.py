@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_pipeline import FIGURE, STATES_A_CLAIM, cell, make_book, notebook, run
+from project_cases import FIGURE, STATES_A_CLAIM, cell, edited, make_book, notebook, printed, run
 
 from cbnlib.book.notebook import NOT_AVAILABLE
 from tools import render
@@ -56,9 +56,7 @@ def built(tmp_path_factory):
         "02_fails": notebook(FAILS, cell(BREAKS), FIGURE, cell(STATES_A_CLAIM)),
     }
     project = make_book(tmp_path_factory.mktemp("fails"), notebooks, QUOTES)
-    with pytest.MonkeyPatch.context() as patch:
-        told = []
-        patch.setattr("builtins.print", lambda *args, **_: told.append(" ".join(map(str, args))))
+    with printed() as told:
         assert render.main(["--root", str(project.root)]) == 1
         assert "01_runs is not executed for profile quick" in told[-1]
         assert run(project) == 1
@@ -120,7 +118,6 @@ def test_the_next_build_tries_it_again(built, capsys):
     project, _, _ = built
     assert run(project) == 1
     assert "01_runs: unchanged" in capsys.readouterr().out
-    source = project.notebooks / "02_fails.md"
-    source.write_text(source.read_text(encoding="utf-8") + "\nMore.\n", encoding="utf-8")
-    assert render.main(["--root", str(project.root)]) == 1
+    with edited(project.notebooks / "02_fails.md", lambda text: f"{text}\nMore.\n"):
+        assert render.main(["--root", str(project.root)]) == 1
     assert "02_fails is not executed" in capsys.readouterr().err

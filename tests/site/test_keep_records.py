@@ -1,11 +1,11 @@
 """The committed records, and what keeps them."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from run_cases import experiment
 
-from cbnlib import CNNConfig, TrainConfig, run_experiment, single
+from cbnlib import run_experiment
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import load_record
 from cbnlib.runs.search import load_search, read_search
@@ -17,45 +17,40 @@ COMMITTED = sorted(set(PROJECT.records.glob("*-*")) - set(PROJECT.records.glob("
 TABLES = sorted(PROJECT.records.glob("search-*"))
 
 
-def test_all_records_together_are_small() -> None:
+def test_all_records_together_are_small():
     assert 0 < megabytes(PROJECT.records) <= LARGEST_MEGABYTES
 
 
-def test_every_experiment_has_one_record() -> None:
+def test_every_experiment_has_one_record():
     digests = [path.name.rpartition("-")[2] for path in COMMITTED]
     assert len(set(digests)) == len(digests) > 200
 
 
 @pytest.mark.parametrize("sealed", COMMITTED, ids=lambda path: path.name)
-def test_committed_record_is_sound_and_called_what_it_is(sealed: Path) -> None:
-    experiment, runs = load_record(sealed)
-    assert sealed.name == experiment.folder_name
-    assert folder_of(replace(experiment, label="another"), PROJECT.records) == sealed
-    assert len(runs) == len(experiment.members)
+def test_committed_record_is_sound_and_called_what_it_is(sealed):
+    what, runs = load_record(sealed)
+    assert sealed.name == what.folder_name
+    assert folder_of(replace(what, label="another"), PROJECT.records) == sealed
+    assert len(runs) == len(what.members)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
-def test_committed_table_is_sound_and_called_what_it_is(table: Path) -> None:
+def test_committed_table_is_sound_and_called_what_it_is(table):
     plan, result = read_search(table)
     assert table.name == plan.folder_name
     assert load_search(table, plan) == result
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> Path:
+def trained(tmp_path):
     """A project with one finished run."""
-    experiment = single(
-        "bump",
-        {"n": 8, "samples": 9},
-        CNNConfig(grid=8, width=2, depth=2),
-        TrainConfig(0.1, 0.1, 1),
-    )
-    folder = tmp_path / "_build" / "runs" / experiment.folder_name
-    run_experiment(experiment, folder=folder, progress=False)
+    what = experiment(steps=1)
+    folder = tmp_path / "_build" / "runs" / what.folder_name
+    run_experiment(what, folder=folder, progress=False)
     return folder
 
 
-def test_finished_runs_are_kept_once(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_runs_are_kept_once(trained, capsys):
     root = trained.parents[2]
     (trained.parent / "unfinished-0123456789ab").mkdir()
     (root / "records" / f".{trained.name}.tmp").mkdir(parents=True)  # of a call that was killed
@@ -70,7 +65,7 @@ def test_finished_runs_are_kept_once(trained: Path, capsys: pytest.CaptureFixtur
     assert "kept" not in capsys.readouterr().out
 
 
-def test_a_damaged_run_is_not_kept(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_is_not_kept(trained, capsys):
     arrays = trained / RECORD / "arrays.npz"
     arrays.write_bytes(arrays.read_bytes()[:-1])
     root = trained.parents[2]

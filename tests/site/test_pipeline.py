@@ -1,72 +1,27 @@
 """The build on a tiny project: nothing stale, failures named, only what changed done again."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from project_cases import cell, make_project, notebook, printed, run
 
-from cbnlib.book.claims import KEY, Claim
 from cbnlib.book.where import ASKED
-from tools import check_browser, execute, render, run_notebook
-from tools.browser.chromium import browser_version
-from tools.browser.passed import Passed
-from tools.check_site import site_problems
+from tools import execute, run_notebook
 from tools.digest import is_current, stored_facts
 from tools.job import Failure
 from tools.notebook import parse_parameter
 from tools.outputs import clean_outputs
-from tools.pages import Page, pages
-from tools.pair import PAIRS
 from tools.project import ROOT, BuildError, Project
 from tools.sphinx_ext.accessible import repair
 from tools.sphinx_ext.offline_search import joined
 
-HEADER = """\
----
-jupytext:
-  formats: md:myst,ipynb
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-"""
-PARAMETERS = """\
-```{code-cell} ipython3
-:tags: [parameters]
-
-profile: str = "quick"
-seed: int = 0
-```
-"""
-FIGURE = """\
-```{code-cell} ipython3
----
-mystnb:
-  figure:
-    name: fig-line
-    caption: |
-      A line $x \\mapsto x$.
-  image:
-    alt: A straight line
----
-import matplotlib.pyplot as plt
-
-_ = plt.plot([0, 1])
-```
-"""
 NOISY = """\
 import sys, time, warnings
 from cbnlib import VALUE
@@ -75,40 +30,6 @@ for i in tqdm(range(3)):
     time.sleep(0.12)
     warnings.warn(f"warning {i}") if i == 1 else None
 print("value", VALUE, "seed", seed)"""
-CLAIM = Claim(
-    paper="C1",
-    task="a line",
-    prediction="It rises.",
-    quantity="slope",
-    values=(0.5, 1.5, 2.0),
-    figure="fig-line",
-    at_least=1.0,
-    tried="another pen",
-    added="The line came later.",
-)
-STATES_A_CLAIM = f"""\
-from IPython.display import display
-display({{"text/plain": "a claim"}}, metadata={{{KEY!r}: {CLAIM.facts()!r}}}, raw=True)"""
-CLAIMS_TABLE = '{{ claims_table("C1") }}'
-READERS = """\
-Colours are sub-sampled, $x$, on pages.
-
-```{chapter-card} 01_line
-:figure: fig-line
-What rises?
-```
-
-Of {{ predictions("all") }} predictions {{ predictions("partly") }} is met in part, in one thread.
-
-{{ predictions_list("not reproduced") }}
-
-{{ tested_in("C1") }}
-
-```{glossary}
-thread
-  One of several that compute at the same time.
-```
-"""
 FAILURES = {
     "01_raises": ("raise ValueError('no good')", "ValueError: no good"),
     "02_sleeps": ("time.sleep(100)", "longer than 3 s"),
@@ -121,32 +42,6 @@ BAD_SOURCES = {
     "08_bare": ("[parameters]", "[]", "0 cells are tagged `parameters`"),
     "09_typed": ("seed: int = 0", "seed: int =", "the `parameters` cell is not Python"),
 }
-
-
-def cell(source):
-    return f"```{{code-cell}} ipython3\n{source}\n```\n"
-
-
-def notebook(*parts):
-    return "\n".join([HEADER, "# A title\n", PARAMETERS, *parts])
-
-
-def make_project(root: Path, notebooks: dict[str, str]) -> Project:
-    """A project with the real settings, the given notebooks and a one-line `cbnlib`."""
-    project = Project(root)
-    project.notebooks.mkdir(parents=True)
-    for stem, text in notebooks.items():
-        (project.notebooks / f"{stem}.md").write_text(text, encoding="utf-8")
-    (root / "cbnlib").mkdir()
-    (root / "cbnlib" / "__init__.py").write_text("VALUE = 1\n", encoding="utf-8")
-    for name in ("pyproject.toml", "constraints.txt", "_config.yml"):
-        shutil.copy(ROOT / name, root)
-    PAIRS.write(project)
-    return project
-
-
-def run(project, *options):
-    return execute.main(["--root", str(project.root), *options])
 
 
 def pretend_built(project):
@@ -171,9 +66,7 @@ def failed(tmp_path_factory):
     for stem, (good, bad, _) in BAD_SOURCES.items():
         source = project.notebooks / f"{stem}.md"
         source.write_text(source.read_text(encoding="utf-8").replace(good, bad), encoding="latin-1")
-    with pytest.MonkeyPatch.context() as patch:
-        told = []
-        patch.setattr("builtins.print", lambda *args, **_: told.append(" ".join(map(str, args))))
+    with printed() as told:
         status = run(project, "--timeout", "3")
     return project, status, "\n".join(told)
 
@@ -415,17 +308,12 @@ def test_what_is_executed_is_what_was_planned(tmp_path, monkeypatch):
     """A source that is edited while it waits gives a copy of the old text, which is stale then."""
     project = make_project(tmp_path, {"01_waits": notebook(cell("print('old')"))})
     source = project.notebooks / "01_waits.md"
-
-    def edit(*_):
-        text = source.read_text(encoding="utf-8")
-        source.write_text(text.replace("old", "new"), encoding="utf-8")
-
-    monkeypatch.setattr(execute, "remove_stale", edit)
+    new = source.read_text(encoding="utf-8").replace("old", "new")
+    monkeypatch.setattr(execute, "remove_stale", lambda *_: source.write_text(new, "utf-8"))
     assert run(project) == 0
     assert streams(project, "01_waits")["stdout"] == "old\n"
-    assert not is_current(
-        project, source, stored_facts(project.executed("quick") / "01_waits.ipynb")
-    )
+    copy = project.executed("quick") / "01_waits.ipynb"
+    assert not is_current(project, source, stored_facts(copy))
 
 
 def test_a_full_disk_is_told_with_the_notebook(tmp_path, monkeypatch):
@@ -488,225 +376,3 @@ def test_caches_go_to_the_build_folder_where_the_home_is_not_writable(tmp_path, 
     assert project.caches == {}
     monkeypatch.setenv("HOME", str(tmp_path / "gone"))
     assert project.caches["MPLCONFIGDIR"].startswith(str(project.build))
-
-
-@pytest.fixture(scope="module")
-def rendered(tmp_path_factory):
-    """A book of two text pages and a notebook, rendered with the real settings."""
-    line = notebook(FIGURE, cell(STATES_A_CLAIM))
-    text = "See {numref}`fig-line` and $\\norm{x}$.\n\n![A line](figures/fig-line.png)"
-    claims = f'Reproduced: {{{{ verdicts("01_line") }}}}.\n\n{CLAIMS_TABLE}'
-    text = f"{text}\n\n{claims}\n\n{READERS}"
-    project = make_book(tmp_path_factory.mktemp("rendered"), {"01_line": line}, text)
-    assert run(project) == 0
-    assert render.main(["--root", str(project.root)]) == 0
-    return project
-
-
-def make_book(root, notebooks, text):
-    """A project that can be rendered, with the given notebooks and a start page."""
-    project = make_project(root, notebooks)
-    project.book.mkdir()
-    shutil.copytree(ROOT / "book" / "_static", project.book / "_static")
-    for name in ("logo.svg", "favicon.svg", "execution.md"):
-        shutil.copy(ROOT / "book" / name, project.book)
-    bibliography = "@book{a, title={T}, author={A. B.}, year={2000}, publisher={P}}"
-    (project.book / "references.bib").write_text(bibliography, encoding="utf-8")
-    write_book(project, text)
-    return project
-
-
-def write_book(project, text):
-    chapters = [f"notebooks/{source.stem}" for source in project.sources()]
-    names = (*chapters, "execution", "run_yourself")
-    toc = "format: jb-book\nroot: intro\nchapters:\n" + "".join(f"- file: {n}\n" for n in names)
-    (project.book / "run_yourself.md").write_text("# Run it yourself\n", encoding="utf-8")
-    (project.book / "_toc.yml").write_text(toc, encoding="utf-8")
-    (project.book / "intro.md").write_text(f"# A book\n\n{text}\n", encoding="utf-8")
-
-
-def test_the_rendered_book_has_no_problems(rendered):
-    assert site_problems(rendered) == []
-
-
-def test_the_table_of_claims_has_what_the_notebook_states(rendered):
-    page = (rendered.site / "intro.html").read_text(encoding="utf-8")
-    assert "Reproduced: 0 of 1." in page
-    (chapter, row) = Page(rendered.site, rendered.site / "intro.html").tags(".claims tbody tr")
-    assert [cell["colspan"] for cell in chapter("td")] == ["3"]
-    assert chapter.a["href"] == "notebooks/01_line.html"
-    assert "partly" in row["class"]
-    for told in (
-        "It rises.",
-        "1.5 (0.5 to 2)",
-        "at least 1",
-        "◐\xa0partly",
-        "2 of 3 values within",
-        "came later",
-    ):
-        assert told in row.get_text()
-    assert 'href="notebooks/01_line.html#fig-line"' in str(row)
-    (remark,) = Page(rendered.site, rendered.site / "intro.html").tags(".claims p.remark")
-    assert remark.get_text() == "Remark 1. another pen"
-    assert f'href="#{remark["id"]}"' in str(row)
-
-
-def test_a_word_is_found_in_either_spelling(rendered):
-    index = (rendered.site / "searchindex.js").read_text(encoding="utf-8")
-    assert re.search(r'"subsampl": (\d+|\[)', index)
-    search = (rendered.site / "search.html").read_text(encoding="utf-8")
-    assert "search-texts.js" in search
-    assert "search-texts.js" not in (rendered.site / "intro.html").read_text(encoding="utf-8")
-    texts = (rendered.site / "_static" / "search-texts.js").read_text(encoding="utf-8")
-    assert "sub-sampled, …, on pages." in texts
-
-
-def found_in_browser(site, words):
-    """What the search page shows for these words: results and extracts."""
-    page = Page(site, site / "search.html")
-    with check_browser.open_browser() as browser, check_browser.visit(browser, page) as seen:
-        seen.tab.goto(f"{page.path.as_uri()}?q={words}")
-        seen.tab.wait_for_function("document.querySelector('.search-summary')?.innerText")
-        seen.tab.wait_for_timeout(200)
-        assert not seen.problems
-        return seen.tab.locator("#search-results li").all_inner_texts()
-
-
-@pytest.mark.usefixtures("browser_installed")
-@pytest.mark.parametrize("words", ["sub-sampling", "subsampling", "sub sampling", "oneword"])
-def test_the_search_page_shows_extracts_from_a_disk(rendered, words):
-    found = found_in_browser(rendered.site, words)
-    if words == "oneword":
-        assert found == []
-    else:
-        assert any("A book" in text and "sub-sampled, …, on pages" in text for text in found)
-
-
-def test_directives_for_readers_show_what_the_notebook_states(rendered):
-    page = (rendered.site / "intro.html").read_text(encoding="utf-8")
-    card = page.split('class="chapter-card')[1].split("chapter-facts")[0]
-    assert 'alt="A straight line" src="_images/fig-line-small.png"' in card
-    assert 'href="notebooks/01_line.html"' in card
-    assert ">A title</span>" in card
-    assert "0 of 1 predictions reproduced · ran " in page
-    assert "Of 1 predictions 1 is met in part, in one thread." in page
-    assert "In this edition no prediction is <em>not reproduced</em>." in page
-    tested = page.split("no prediction is")[1]
-    assert 'href="notebooks/01_line.html#fig-line"' in tested
-    assert "0 of 1 predictions reproduced" in tested
-
-
-def test_a_term_is_linked_on_pages_other_than_the_glossary(rendered):
-    own, other = ((rendered.site / f"{name}.html").read_text() for name in ("intro", "execution"))
-    link = '<a class="term-link reference internal" href="intro.html#term-thread">'
-    assert other.count(link) == 1
-    assert 'class="term-link' not in own
-
-
-def test_the_page_of_a_notebook_says_how_it_came_about(rendered):
-    (page,) = [p for p in pages(rendered.site) if p.name == "notebooks/01_line"]
-    (line,) = page.tags("h1 + p.provenance")
-    told = line.get_text()
-    assert told.startswith("Quick edition · seed 0 · cbnlib ")
-    for name in ("no commit known", f"torch {version('torch')}", "1 thread", " UTC, "):
-        assert name in told
-    assert line.a["href"] == "../execution.html"
-    table = (rendered.site / "execution.html").read_text(encoding="utf-8")
-    assert "1 notebook: " in table
-    assert "<strong>all</strong>" in table
-
-
-BROKEN = {
-    "link": ('href="../execution.html"', 'href="../gone.html"', "link to ../gone.html"),
-    "anchor": ('href="#"', 'href="#nowhere"', "no such anchor"),
-    "alternative text": ('alt="A straight line"', 'alt=""', "no alternative text"),
-    "image": ('src="../_images/', 'src="../_imagined/', "is not in the site"),
-    "other host": ("<head>", '<head><script src="https://x.org/a.js"></script>', "another host"),
-    "style": ("<head>", "<head><style>a{background:url(//x.org/a.png)}</style>", "another host"),
-    "weight": ("</body>", f"{'x' * 3_000_000}</body>", "more than 3.0 MB"),
-    "launch": ("lab/tree/notebooks/", "lab/tree/book/notebooks/", "no binder button"),
-    "colab": ("blob/main/notebooks/01_line.ipynb", "blob/main/gone.ipynb", "leads to gone.ipynb"),
-    "edit": ("edit/main/notebooks/01_line.md", "edit/main/book/notebooks/01_line.ipynb", "edit"),
-    "download": ("01_line.md", "01_lime.md", "no download of 01_line.md"),
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_page_is_caught(rendered, kind):
-    page = rendered.site / "notebooks" / "01_line.html"
-    old, new, told = BROKEN[kind]
-    whole = page.read_text(encoding="utf-8")
-    assert old in whole
-    try:
-        page.write_text(whole.replace(old, new), encoding="utf-8")
-        assert any(told in problem for problem in site_problems(rendered))
-    finally:
-        page.write_text(whole, encoding="utf-8")
-
-
-def test_an_executed_notebook_offered_for_download_is_caught(rendered):
-    offered = rendered.site / "_sources" / "notebooks" / "01_line.ipynb"
-    committed = offered.read_bytes()
-    try:
-        shutil.copy(rendered.executed("quick") / "01_line.ipynb", offered)
-        assert any("is not the committed file" in line for line in site_problems(rendered))
-    finally:
-        offered.write_bytes(committed)
-
-
-@pytest.mark.usefixtures("browser_installed")
-def test_the_browser_check_passes_and_fails(rendered):
-    assert check_browser.main(["--root", str(rendered.root)]) == 0
-    every = [page for page in check_browser.pages(rendered.site) if not page.is_redirect]
-    passed = Passed(rendered, browser_version())
-    assert all(map(passed.holds, every))
-    assert not any(map(Passed(rendered, "another browser").holds, every))
-    page = rendered.site / "intro.html"
-    whole = page.read_text(encoding="utf-8")
-    broken = '<script>oops()</script><img src="gone.png"><img src="http://x.org/a.png">'
-    formula = whole.replace("\\norm{x}", "\\unknown{x}")
-    try:
-        page.write_text(formula.replace("</body>", f"{broken}</body>"), encoding="utf-8")
-        with check_browser.open_browser() as browser:
-            (intro,) = [p for p in every if p.name == "intro"]
-            assert not passed.holds(intro)
-            problems = "\n".join(check_browser.check_page(browser, intro).problems)
-    finally:
-        page.write_text(whole, encoding="utf-8")
-    for told in ("script error", "broken image", "asked for http://x.org", "error in a formula"):
-        assert told in problems
-
-
-def test_rendering_again_does_nothing(rendered, capsys):
-    assert render.main(["--root", str(rendered.root)]) == 0
-    assert "unchanged" in capsys.readouterr().out
-
-
-def test_a_stale_notebook_is_not_rendered(rendered, capsys):
-    source = rendered.notebooks / "01_line.md"
-    whole = source.read_text(encoding="utf-8")
-    try:
-        source.write_text(f"{whole}\nMore.\n", encoding="utf-8")
-        assert render.main(["--root", str(rendered.root)]) == 1
-    finally:
-        source.write_text(whole, encoding="utf-8")
-    assert "01_line is not executed for profile quick" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("See {numref}`fig-gone`.", "fig-gone"),
-        (CLAIMS_TABLE.replace("C1", "C2"), "no notebook states anything about C2"),
-        (CLAIMS_TABLE.replace("C1", "C9"), "unknown claim 'C9'"),
-        (
-            READERS.replace("fig-line", "fig-gone"),
-            "01_line is not executed or has no figure 'fig-gone'",
-        ),
-    ],
-)
-def test_a_warning_fails_the_book_and_removes_the_site(rendered, capsys, text, told):
-    write_book(rendered, text)
-    assert render.main(["--root", str(rendered.root)]) == 1
-    assert told in capsys.readouterr().err
-    assert not rendered.site.exists()

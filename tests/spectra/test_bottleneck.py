@@ -202,8 +202,9 @@ def test_a_coarse_stage_keeps_the_same_modes():
         [layer((8,), {row: [1.0, 1.0] for row in range(3)})] * 3,
         [layer((8,), {1: [0.4]}, other=0.3)] * 3,
         [layer((8,), {1: [1.0]}), layer((8,), {2: [1.0]}), layer((8,), {1: [1.0]})],
+        [layer((8,), {}, other=3.0)] * 2 + [layer((8,), {}, other=0.0)] * 2,
     ],
-    ids=["one layer", "zero", "rounding", "all pass", "too many", "no gap", "other modes"],
+    ids=["one layer", "zero", "rounding", "all pass", "too many", "no gap", "other", "half zero"],
 )
 def test_no_bottleneck(spectra):
     found = measure_bottleneck(spectra)

@@ -15,14 +15,12 @@ import cbnlib.spectra.modules
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
-from cbnlib import CNN, CNNConfig
+from cbnlib import CNN, CNNConfig, Spectrum, activation_spectra, conv_spectrum
 from cbnlib.interventions.coordinates import Coordinate, coefficients, swap_modes
-from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
-from cbnlib.spectra.modules import conv_spectrum, module_spectra
-from cbnlib.spectra.spectrum import Spectrum
+from cbnlib.spectra.modules import module_spectra
 from cbnlib.theory.activation_bottleneck import ntk_trace
-from cbnlib.theory.jacobian import constant_input_spectrum, jacobian
+from cbnlib.theory.jacobian import jacobian
 
 DEVICE = torch.device("meta")
 SPECTRA = (
@@ -77,7 +75,6 @@ CALLS = {
     "activations": lambda: activation_spectra(network(), signals(3, 1, 8)),
     "batches": lambda: activation_spectra(network(grid=(5, 4)), signals(3, 1, 5, 4), batch_size=2),
     "jacobian": lambda: jacobian(network(), signals(2, 1, 8)),
-    "constant input": lambda: constant_input_spectrum(network(), 1.0),
     "tangent kernel": lambda: ntk_trace(network(), signals(2, 1, 8)),
     "coefficients": lambda: coefficients(signals(2, 2, 8), [1]),
     "coordinate": lambda: Coordinate.leading(signals(3, 2, 8), [1])(signals(3, 2, 8)),

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig
+from cbnlib import CNN, CNNConfig, Spectrum, TrainConfig, weight_spectra
 from cbnlib.book.plots import plot_heat_map
-from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.training.schedule import make_optimizer, make_schedule, ridge_decay
 
@@ -47,6 +46,7 @@ def test_shares_are_those_of_the_operator():
         ([10.0, 0.1, 0.001], 10.0),
         ([10.0, 1.0, 0.01], 15.0),
         ([1.0, 0.0, 0.0], 5.0),
+        ([0.0, 0.0, 0.0], 5.0),
     ],
 )
 def test_falls_below(values, step):

@@ -26,12 +26,12 @@ from cbnlib.interventions.surgery import (
     second_directions,
     unread_share,
 )
-from cbnlib.spectra.bottleneck import Bottleneck, kept_modes, measure_bottleneck
+from cbnlib.spectra.bottleneck import kept_modes
 from cbnlib.spectra.modules import module_spectra
-from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
+from cbnlib.spectra.over_time import decay_rates, kept_rows, overlap, unwanted_share
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
-from cbnlib.theory.jacobian import constant_input_spectrum, jacobian, tangent_jacobian
+from cbnlib.theory.jacobian import jacobian, tangent_jacobian
 from cbnlib.theory.linear_cost import balanced_factorisation, linear_cost, linear_cost_expansion
 from cbnlib.theory.lower_bounds import best_k_bound, norm_lower_bound, rank, schatten
 from cbnlib.theory.sharpness import sharpness
@@ -59,7 +59,7 @@ def test_spectra_are_zero():
     conv = nn.Conv1d(1, 2, 3, padding=1)
     nn.init.zeros_(conv.weight)
     spectra = [*weight_spectra(MODEL), *activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
-    spectra += [*module_spectra(MODEL, X)[0].values(), constant_input_spectrum(NO_BIAS, 1.0)]
+    spectra += module_spectra(MODEL, X)[0].values()
     for spectrum in spectra:
         assert not spectrum.values.any()
         assert not spectrum.largest().any()
@@ -70,15 +70,6 @@ def test_spectra_are_zero():
         assert spectrum.kept_by_degree(0) == {}
         assert kept_modes(spectrum, 0) == ()
         assert unwanted_share(spectrum, kept_rows(spectrum)) == 0
-
-
-def test_there_is_no_bottleneck():
-    found = measure_bottleneck(weight_spectra(MODEL))
-    assert (found.layers, found.modes, found.real_dimensions) == (None, (), 0)
-    assert str(found) == "no bottleneck"
-    assert all(map(math.isnan, (*found.gap, found.threshold, *found.stable)))
-    mixed = measure_bottleneck([*weight_spectra(random_network(grid=8)), *weight_spectra(MODEL)])
-    assert isinstance(mixed, Bottleneck)
 
 
 def test_surgery_and_compression_leave_zeros():
@@ -105,7 +96,6 @@ def test_signals_that_are_zero():
 
 def test_formation():
     assert overlap(kept_rows(SPECTRUM), kept_rows(SPECTRUM)) == 1
-    assert falls_below([0, 1], [0.0, 0.0], 0.1) == 0
     assert float(decay_rates([[0.0], [0.0]], [0.0, 1.0])[0]) == pytest.approx(0)
     for relative in (False, True):
         _, ax = plt.subplots()
@@ -144,7 +134,6 @@ def test_sharpness(ridge, depth):
         (lambda: compressions(NO_BIAS, X, 1), "none fits rank 0"),
         (lambda: off_mode_energy(MODEL, X, 1), r"in 0..0 \("),
         (lambda: jacobian(MODEL, X), "a pre-activation of layer 1 is exactly 0"),
-        (lambda: constant_input_spectrum(MODEL, 1.0), "exactly 0"),
         (lambda: Spectrum((8,), SPECTRUM.values * math.nan), "15 of 15 entries are NaN"),
     ],
 )

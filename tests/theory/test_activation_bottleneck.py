@@ -119,21 +119,3 @@ def test_nothing_kept():
     result = off_mode_energy(model, inputs(model), 0)
     torch.testing.assert_close(result.energy, result.total)
     assert (result.energy <= result.bound * (1 + 1e-9)).all()
-
-
-@pytest.mark.parametrize(
-    ("k", "message"),
-    [
-        (-1, r"layer 1: k must be an integer in 0\.\.3 .*got -1"),
-        (4, r"layer 1: k must be an integer in 0\.\.3 \(its non-zero singular values\), got 4"),
-        ([3, 3, 8], r"layer 3: k must be an integer in 0\.\.3 .*got 8"),
-        ([3, 3], "k must be one number or 3, one per layer; got 2"),
-        (True, "got True"),
-        ([3, 3, 3.0], r"layer 3: .*got 3\.0"),
-    ],
-    ids=str,
-)
-def test_bad_k(k, message):
-    model = projector_network([0, 1], 3, grid=7)
-    with pytest.raises(ValueError, match=message):
-        off_mode_energy(model, inputs(model), k)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from model_cases import random_network
-from oracles import GRIDS, dense_matrix, dense_matrix_of, rng
+from oracles import GRIDS, dense_matrix, dense_matrix_of, randn, rng
 
 from cbnlib import CircularConv
 from cbnlib.spectra.convolutions import spectrum_of_blocks, weight_spectra
@@ -31,16 +31,16 @@ def layer_of(a):
 
 
 def random_filter(grid):
-    return torch.randn(2, 3, *grid, dtype=torch.float64, generator=rng())
+    return randn(2, 3, *grid)
 
 
 def degenerate_filter(grid):
     """All singular values 1 or 0: a rotation of two channels on a third of the frequencies."""
-    keep = torch.fft.fftn(torch.randn(grid, dtype=torch.float64, generator=rng(3))).abs()
+    keep = torch.fft.fftn(randn(grid, seed=3)).abs()
     keep = (keep > keep.median()).to(torch.float64)
     a = torch.fft.ifftn(keep).real  # closed under negation, hence real
-    noise = NOISE * torch.randn(3, 2, *grid, dtype=torch.float64, generator=rng(1))
-    rotation = torch.linalg.qr(torch.randn(3, 2, dtype=torch.float64, generator=rng(2))).Q
+    noise = NOISE * randn(3, 2, *grid, seed=1)
+    rotation = torch.linalg.qr(randn(3, 2, seed=2)).Q
     return rotation.reshape(3, 2, *(1 for _ in grid)) * a + noise
 
 
@@ -113,5 +113,5 @@ def test_end_to_end_blocks_are_the_composition(grid):
     model = random_network(grid=grid, nonlinearity="none", c_in=2, c_out=4)
     layer = CircularConv(2, 4, grid, bias=False).double()
     layer.set_blocks(end_to_end_blocks(model))
-    x = torch.randn(3, 2, *grid, dtype=torch.float64, generator=rng())
+    x = randn(3, 2, *grid)
     torch.testing.assert_close(layer(x), model(x) - model(0 * x), rtol=1e-12, atol=1e-12)

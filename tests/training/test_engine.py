@@ -6,8 +6,7 @@ from model_cases import random_network
 from oracles import rng
 from torch import nn
 
-from cbnlib import TrainConfig, train
-from cbnlib.network.layers import CircularConv
+from cbnlib import CircularConv, TrainConfig, train
 from cbnlib.network.model import CoarseStage
 from cbnlib.network.real_dft import FOLDED_FROM
 from cbnlib.training.engine import Engine

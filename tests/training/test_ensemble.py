@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from model_cases import random_network
-from oracles import rng
+from model_cases import parameters, random_network
+from oracles import randn
 
 from cbnlib import TrainConfig, TrainingDivergedError, train
 from cbnlib.training.ensemble import train_ensemble
 
-X = torch.randn(10, 1, 6, dtype=torch.float64, generator=rng())
-Y = torch.randn(3, 10, 1, 6, dtype=torch.float64, generator=rng(1))
+X = randn(10, 1, 6)
+Y = randn(3, 10, 1, 6, seed=1)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -23,8 +23,7 @@ def test_members_end_as_if_trained_alone(optimizer):
     norms = []
     for model, other, y in zip(together, alone, Y, strict=True):
         norms.append(train(other, X, y, config, progress=False).norm[-1])
-        for a, b in zip(model.parameters(), other.parameters(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(parameters(model), parameters(other), rtol=1e-9, atol=1e-11)
     assert history.norm[-1] == pytest.approx(sum(norms) / 3)
 
 
@@ -43,8 +42,7 @@ def test_a_member_that_diverges_leaves_the_others_alone():
     without = train_ensemble(pair, X, Y[[0, 2]], config, progress=False)
     assert not all(p.isfinite().all() for p in failing[1].parameters())
     for i in (0, 2):
-        for a, b in zip(failing[i].parameters(), healthy[i].parameters(), strict=True):
-            assert torch.equal(a, b)
+        assert torch.equal(parameters(failing[i]), parameters(healthy[i]))
     assert len(history.step) == len(expected.step) == 8
     assert history.loss[-1] == pytest.approx(without.loss[-1], rel=1e-9)
     assert history.norm[-1] == pytest.approx(without.norm[-1], rel=1e-9)

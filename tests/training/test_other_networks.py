@@ -1,22 +1,22 @@
 """Networks that are not plain CNNs: `train` does what a plain PyTorch loop does."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
-from model_cases import random_network
-from oracles import rng
+from model_cases import parameters, random_network
+from oracles import randn, rng
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.network.layers import CircularConv
+from cbnlib import CNN, CircularConv, CNNConfig, TrainConfig, train
 from cbnlib.training.engine import Engine, obstacle
 from cbnlib.training.ensemble import train_ensemble
 from cbnlib.training.train import fit_function
 
-X = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(7))
-Y = torch.randn(12, 1, 6, dtype=torch.float64, generator=rng(8))
+X = randn(12, 1, 6, seed=7)
+Y = randn(12, 1, 6, seed=8)
 RIDGE, RATE, STEPS = 0.05, 0.01, 6
 
 
@@ -33,6 +33,11 @@ class Swish(CNN):
 class Doubled(CNN):
     def forward(self, x):
         return 2 * super().forward(x)
+
+
+class Scaled(CircularConv):
+    def forward(self, x):
+        return 0.5 * super().forward(x)
 
 
 class Masked(nn.Module):
@@ -78,6 +83,9 @@ NETWORKS = {
     "a pruned weight": (
         lambda: changed(lambda m: prune.l1_unstructured(m.convs[1], "weight", amount=0.5)),
         "convs.1 has a hook"),
+    "a class of layer": (
+        lambda: changed(lambda m: setattr(m.convs[1], "__class__", Scaled)),
+        "convs.1 is a Scaled"),
     "another parameter": (
         lambda: changed(lambda m: setattr(m, "extra", nn.Parameter(torch.ones(2).double()))),
         "extra is not a parameter of a CNN"),
@@ -88,22 +96,27 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_is_that_of_a_plain_loop(name):
-    model = NETWORKS[name][0]()
-    twin = NETWORKS[name][0]()
-    history = train(model, X, Y, config(), progress=False)
-    optimizer = torch.optim.SGD(twin.parameters(), lr=RATE, momentum=0.9, weight_decay=2 * RIDGE)
+@pytest.mark.parametrize(("optimizer", "schedule"), [("sgd", "constant"), ("adam", "cosine")])
+@pytest.mark.parametrize("name", [*NETWORKS, "a plain CNN"])
+def test_training_is_that_of_a_plain_loop(name, optimizer, schedule):
+    make = NETWORKS[name][0] if name in NETWORKS else lambda: changed(lambda _: None)
+    model, twin = make(), make()
+    how = config(optimizer=optimizer, schedule=schedule)
+    history = train(model, X, Y, how, progress=False)
+    kind = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}[optimizer]
+    by_hand = kind(twin.parameters(), lr=RATE, weight_decay=2 * RIDGE)
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(by_hand, STEPS)
     for step in range(STEPS):
-        optimizer.zero_grad()
+        by_hand.zero_grad()
         fit = (twin(X) - Y).square().sum() / len(X)
         fit.backward()
-        optimizer.step()
+        by_hand.step()
+        if schedule == "cosine":
+            rates.step()
         norm = sum(float(p.detach().square().sum()) for p in twin.parameters())
         assert history.fit[step] == pytest.approx(float(fit.detach()), rel=1e-10)
         assert history.norm[step] == pytest.approx(norm, rel=1e-10)
-    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(parameters(model), parameters(twin), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -150,8 +163,7 @@ def test_zero_grad_in_between_does_not_stop_the_training():
     model, alone = (changed(lambda _: None) for _ in range(2))
     train(model, X, Y, config(), observe=lambda _, m: m.zero_grad(), progress=False)
     train(alone, X, Y, config(), progress=False)
-    for a, b in zip(model.parameters(), alone.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(model), parameters(alone))
 
 
 def test_the_bar_of_another_network_shows_its_norm(capsys):

@@ -1,0 +1,14 @@
+"""Experiments that train in a moment, for the tests of what is kept of them."""
+
+from typing import Any
+
+from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig
+
+BUMP = TaskSpec("bump", {"n": 8, "samples": 20})
+
+
+def experiment(network: CNNConfig | None = None, seeds: Any = None, **training: Any) -> Experiment:
+    """The autoencoder of 20 bumps; as options, what is to be trained otherwise."""
+    default = {"ridge": 0.01, "learning_rate": 0.01, "steps": 5, "batch_size": 8, "seed": 3}
+    how = TrainConfig(**default | training)
+    return Experiment((BUMP,), network or CNNConfig(8, 3, 3), how, seeds or (how.seed,))
