@@ -55,7 +55,9 @@ def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
     updated: Tensor = torch.linalg.qr(rows, mode="r").R
     if not updated.is_meta and not updated.isfinite().all():  # underflow, as in `_values`
         check_finite("activations", activations)
-        updated = torch.linalg.qr(without_dust(rows), mode="r").R
+        size = torch.view_as_real(rows).abs().amax(dim=(-3, -2, -1)).view(-1, 1, 1)
+        size = torch.where(size > 0, size, 1)
+        updated = torch.linalg.qr(without_dust(rows / size), mode="r").R * size
     return updated
 
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 from model_cases import random_network
+from oracles import randn
 from torch import nn
 
 from cbnlib import Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
@@ -29,6 +30,7 @@ from cbnlib.interventions.surgery import (
 from cbnlib.spectra.bottleneck import kept_modes
 from cbnlib.spectra.modules import module_spectra
 from cbnlib.spectra.over_time import decay_rates, kept_rows, overlap, unwanted_share
+from cbnlib.tasks import bump
 from cbnlib.theory.activation_bottleneck import ntk_trace, off_mode_energy
 from cbnlib.theory.explicit_network import bottleneck_network, cbn_rank
 from cbnlib.theory.jacobian import jacobian, tangent_jacobian
@@ -140,3 +142,15 @@ def test_sharpness(ridge, depth):
 def test_what_has_no_meaning_is_an_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("size", [1e-18, 1e-20, 1e-22])
+def test_activations_too_small_to_be_squared(size):
+    """Equal samples, so that rounding leaves dust whose squares are no numbers."""
+    model, x = random_network(grid=8, width=4, depth=3).float(), bump(8, samples=20).x
+    for parameter in model.parameters():
+        parameter.data = size * randn(*parameter.shape).sign().float()
+    found = activation_spectra(model, x)
+    exact = activation_spectra(model.double(), x.double())
+    for a, b in zip(found, exact, strict=True):
+        assert (a.values - b.values).abs().max() < 1e-6 * b.values.max()
