@@ -193,7 +193,7 @@ ROWS = [
     (lambda: frequencies("8"), V, "grid axis must be an integer >= 1, got '8'"),
     (lambda: frequencies(None), V, "grid axis must be an integer >= 1, got None"),
     (lambda: frequencies((4, 0)), V, "grid axis must be an integer >= 1, got 0"),
-    (lambda: frequencies((2, 2, 2)), V, "grid must have 1 or 2 axes, got 3"),
+    (lambda: frequencies((2, 2, 2, 2)), V, "grid must have 1 to 3 axes, got 4"),
     # layers
     (lambda: CircularConv(0, 1, 8), V, "c_in must be an integer >= 1, got 0"),
     (lambda: CircularConv(1, 1.0, 8), V, "c_out must be an integer >= 1, got 1.0"),
@@ -316,7 +316,7 @@ ROWS = [
     (lambda: Spectrum((8,), torch.ones(1, 2)), V, "(8,) must be real, of shape [5, dir"),
     (lambda: Spectrum((8,), torch.ones(5)), V, "one row per mode; got torch.float32 of"),
     (lambda: Spectrum((8,), torch.ones(5, 2) + 0j), V, "got torch.complex64 of shape (5"),
-    (lambda: Spectrum((8, 8, 8), torch.ones(5, 2)), V, "grid must have 1 or 2 axes, got"),
+    (lambda: Spectrum((2,) * 4, torch.ones(5, 2)), V, "grid must have 1 to 3 axes, got"),
     (lambda: Spectrum((8,), torch.full((5, 2), NAN)), V, "values: 10 of 10 entries are N"),
     (lambda: S.gap(NAN), V, "threshold must be finite and >= 0, got nan"),
     (lambda: S.real_dimensions(-1), V, "threshold must be finite and >= 0, got -1"),
@@ -501,7 +501,7 @@ ROWS = [
     (lambda: explore([], "a", b""), V, "need one run per depth"),
     (lambda: Explorer({}, {}, " ", b""), V, "an explorer needs a description"),
     # more of network
-    (lambda: frequencies(()), V, "grid must have 1 or 2 axes"),
+    (lambda: frequencies(()), V, "grid must have 1 to 3 axes"),
     (lambda: frequencies((4, -1)), V, "grid axis must be an integer >= 1, got -1"),
     (lambda: frequencies(True), V, "grid axis must be an integer >= 1, got True"),
     (lambda: RealDFT((2, 2, 2)), V, "grid must have 1 or 2 axes, got 3"),

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import cbnlib.interventions.coordinates
+import cbnlib.spectra._supported
 import cbnlib.spectra._svd
 import cbnlib.spectra.activations
 import cbnlib.spectra.convolutions
-import cbnlib.spectra.modules
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
@@ -38,7 +38,7 @@ THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
 def no_look_at_numbers(monkeypatch):
     for module in (*SPECTRA, *THEORY):
         monkeypatch.setattr(module, "check_finite", lambda _, values: values)
-    for module in (cbnlib.spectra.convolutions, cbnlib.spectra.modules):
+    for module in (cbnlib.spectra.convolutions, cbnlib.spectra._supported):
         monkeypatch.setattr(module, "check_weight", lambda _, w, dtype: dtype or w.dtype)
     for module in THEORY:
         monkeypatch.setattr(module, "check_no_kink", lambda *_: None)
