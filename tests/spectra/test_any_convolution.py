@@ -8,11 +8,22 @@ import torch
 from oracles import dense_matrix_of, rng
 from torch import nn
 
-from cbnlib import conv_spectrum
+import cbnlib.spectra.extremes
+from cbnlib import Spectrum, conv_spectrum
 from cbnlib.spectra._windows import Window
+from cbnlib.spectra.extremes import conv_extremes
 
 PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The matrices are small: threads that wait for each other would cost more than they give."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def conv(axes, c_in, c_out, kernel_size, *, kinds=PLAIN, generator=None, **options):
@@ -185,3 +196,54 @@ def test_bounds_hold_for_every_value():
         guess = conv_spectrum(layer, grid, circular=True)
         assert guess.kind == ("exact" if spectrum.kind == "exact" else "approximation")
     assert len(seen) >= 8
+
+
+@pytest.mark.parametrize("by_products", [False, True], ids=["dense", "Lanczos"])
+@pytest.mark.parametrize(
+    ("layer", "grid"),
+    [
+        (conv(2, 3, 4, 3, padding=1), (7, 8)),
+        (conv(2, 3, 4, 3, stride=2, padding=2, dilation=2, padding_mode="reflect"), (13, 14)),
+        (conv(1, 4, 4, 4, groups=2), (40,)),
+        (conv(3, 2, 3, 2, stride=(1, 2, 1), padding=1, padding_mode="replicate"), (4, 6, 5)),
+        (circular(2, 3, 3, 3, stride=2, padding=1), (9, 9)),
+        (transposed(2, 3, 3, 3, stride=2, padding=1, output_padding=1), (5, 6)),
+    ],
+    ids=str,
+)
+def test_extremes_are_the_dense_ones(layer, grid, by_products, monkeypatch):
+    if by_products:
+        monkeypatch.setattr(cbnlib.spectra.extremes, "_DENSE", 0)
+    exact = torch.linalg.svdvals(dense(layer, grid))
+    largest, smallest = conv_extremes(layer, grid)
+    assert largest == pytest.approx(float(exact[0]), rel=1e-8)
+    if by_products and exact[-1] < 1e-12 * largest:
+        assert smallest is None
+    else:
+        expected = float(exact[exact > 1e-12 * largest][-1])
+        assert smallest == pytest.approx(expected, abs=1e-8 * largest)
+
+
+def test_extremes_of_exact_spectra_need_no_products():
+    for layer, grid in EXACT.values():
+        exact = torch.linalg.svdvals(dense(layer, grid))
+        largest, smallest = conv_extremes(layer, grid)
+        assert largest == pytest.approx(float(exact[0]), rel=1e-12)
+        assert smallest == pytest.approx(float(exact[exact > 1e-12 * largest][-1]), rel=1e-8)
+
+
+def test_a_smallest_value_that_is_0_or_not_found(monkeypatch):
+    layer = conv(2, 2, 2, 3, padding=1)
+    with torch.no_grad():
+        layer.weight[1] = 0
+    exact = torch.linalg.svdvals(dense(layer, (6, 6)))
+    assert conv_extremes(layer, (6, 6)).smallest == pytest.approx(float(exact[35]), rel=1e-8)
+    monkeypatch.setattr(cbnlib.spectra.extremes, "_DENSE", 0)
+    assert conv_extremes(layer, (6, 6)) == (pytest.approx(float(exact[0]), rel=1e-8), None)
+    nn.init.zeros_(layer.weight)
+    assert conv_extremes(layer, (6, 6)) == (0, None)
+
+
+def test_shares_must_fit():
+    with pytest.raises(ValueError, match=r"shares must have shape \(5, 2, 3\), got \(5, 2, 2\)"):
+        Spectrum((8,), torch.ones(5, 2), stride=(3,), shares=torch.ones(5, 2, 2))
