@@ -12,7 +12,7 @@ from torch.nn import functional
 from cbnlib._checks import check_grid
 from cbnlib._extras import extra
 from cbnlib.network.layers import CircularConv
-from cbnlib.spectra._embedding import embedding
+from cbnlib.spectra._embedding import Geometry
 from cbnlib.spectra._supported import TorchConv, check_supported, weight_of
 from cbnlib.spectra.modules import conv_spectrum
 
@@ -67,7 +67,7 @@ def conv_extremes(conv: nn.Module, grid: int | Sequence[int]) -> Extremes:
     """
     axes = check_grid(grid, 3)
     conv = check_supported(conv, axes)
-    if isinstance(conv, CircularConv) or embedding(conv, axes, circular=False).kind == "exact":
+    if isinstance(conv, CircularConv) or Geometry.of(conv).embed(axes, circular=True)[1] == "exact":
         return _of(conv_spectrum(conv, axes, dtype=torch.float64).operator_values().cpu().numpy())
     weight = weight_of(conv, torch.float64)
     if not weight.any():

@@ -9,9 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cbnlib._checks import check_grid, check_type
 from cbnlib.network.layers import CircularConv
-from cbnlib.spectra._embedding import embedding
+from cbnlib.spectra._embedding import Geometry
 from cbnlib.spectra._supported import CONVOLUTIONS, check_supported, evaluating, weight_of
-from cbnlib.spectra._windows import Window
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum
 
@@ -84,10 +83,7 @@ def conv_spectrum(
     conv = check_supported(conv, axes)
     if isinstance(conv, CircularConv):
         return layer_spectrum(conv, dtype=dtype)
-    weight = weight_of(conv, dtype)
-    on = embedding(conv, axes, circular=circular)
-    window = Window(weight, on.grid, conv.stride, conv.dilation, conv.groups)
-    return window.spectrum(on.kind, on.norm)
+    return Geometry.of(conv).spectrum(weight_of(conv, dtype), axes, circular=circular)
 
 
 @torch.no_grad()
