@@ -77,6 +77,11 @@ class Window:
         freqs = frequencies(self.grid)
         return freqs.aliases(self.stride)[freqs.modes]
 
+    @cached_property
+    def _terms(self) -> Tensor:
+        """Shape `[taps, c_out * c_in / groups]`."""
+        return self.w.flatten(2).flatten(0, 1).mT / math.sqrt(self._aliases)
+
     def _sum_over_taps(self, rows: Tensor, terms: Tensor) -> Tensor:
         r"""$\sum_qe^{-2\pi i\,\omega\cdot q/n}\,t_q$ of `[taps, T]`, as `[rows, aliases, T]`."""
         q = torch.cartesian_prod(*map(torch.arange, self._window)).reshape(-1, len(self.grid))
@@ -86,9 +91,9 @@ class Window:
 
     def _blocks(self, rows: Tensor) -> Tensor:
         """Shape `[rows, groups, c_out / groups, aliases * c_in / groups]`."""
-        by_member = self._sum_over_taps(rows, self.w.flatten(2).flatten(0, 1).mT)
+        by_member = self._sum_over_taps(rows, self._terms)
         shape = (*by_member.shape[:2], self.groups, -1, self.w.shape[1])
-        return by_member.reshape(shape).permute(0, 2, 3, 1, 4).flatten(3) / math.sqrt(self._aliases)
+        return by_member.reshape(shape).permute(0, 2, 3, 1, 4).flatten(3)
 
     def _with_shares(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         _, values, vh = singular_vectors(self._blocks(rows))

@@ -1,16 +1,15 @@
 """Spectra of the convolutions of PyTorch, one by one or of a whole network."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cbnlib._checks import check_grid, check_type
 from cbnlib.network.layers import CircularConv
 from cbnlib.spectra._embedding import Geometry
 from cbnlib.spectra._supported import CONVOLUTIONS, check_supported, evaluating, weight_of
+from cbnlib.spectra._watch import Conv, Watch
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum
 
@@ -88,105 +87,72 @@ def conv_spectrum(
 
 @torch.no_grad()
 def module_spectra(
-    model: nn.Module, x: Tensor, *, dtype: torch.dtype | None = None
+    model: nn.Module, x: Tensor, *, circular: bool = False, dtype: torch.dtype | None = None
 ) -> tuple[dict[str, Spectrum], dict[str, str]]:
     """`conv_spectrum` of every convolution in a network, each on the grid where it acts.
 
-    One pass of the input finds the grids. The network is in evaluation mode during that pass, and
-    afterwards in the mode it was in before. Convolutions are taken by themselves: fold batch norm
-    into them first (`torch.fx.experimental.optimization.fuse`) if its scales are to count.
+    One pass of the input shows what each convolution does: on which grid, with which weight (a
+    subclass may standardise it), and how often. The network is in evaluation mode during that
+    pass, and afterwards in the mode it was in before. Batch norm counts in where it follows a
+    convolution directly: where it alone takes the output of that call.
 
     Args:
-        model: Any network with `nn.Conv1d`, `nn.Conv2d` or `CircularConv` inside.
+        model: Any network with convolutions of `torch.nn`, or `CircularConv`.
         x: Inputs that the network takes, a batch of one is enough.
+        circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
         dtype: Precision of the computation, as in `conv_spectrum`.
 
     Returns:
         The spectra by the layers' names, in the order of the network's modules, and what was left
-        out: for each other convolution the reason, such as a stride (then the layer is no circular
-        convolution but one followed by a sub-sampling) or that it acts on no grid or on several.
-        Convolutions of no such module are counted under `other`.
+        out: for each other convolution the reason. A layer that does different things in several
+        calls, because of the grid or of batch norm, has one entry for each: `name (call 2)`.
+        Convolutions of no module of `torch.nn` are counted under `other`.
 
     Raises:
         TypeError: If it is no network.
         ValueError: If the network has no convolution, or a weight is no real number, NaN or
             infinite; the message names the layer.
+        Exception: What the network raises on that input; a note names the convolution that was
+            called last.
 
     Example:
         >>> model = nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.Conv1d(4, 4, 3, stride=2))
         >>> spectra, left_out = module_spectra(model, torch.zeros(1, 1, 16))
-        >>> {name: spectrum.grid for name, spectrum in spectra.items()}, left_out
-        ({'0': (18,)}, {'1': 'only stride 1 is supported, got stride (2,)'})
+        >>> {name: (s.kind, s.grid, s.stride) for name, s in spectra.items()}, left_out
+        ({'0': ('bound', (18,), (1,)), '1': ('bound', (8,), (2,))}, {})
     """
-    spectra, left_out = {}, {}
-    found, others = _grids_of_convolutions(check_type("model", model, nn.Module), x)
-    for name, (conv, grids) in found.items():
-        try:
-            if len(grids) != 1:
-                raise ValueError(f"acts on {len(grids)} grids: {sorted(grids)}")
-            check_supported(conv, *grids)
-        except (TypeError, ValueError) as error:
-            left_out[name] = str(error)
-            continue
-        try:
-            spectra[name] = conv_spectrum(conv, *grids, dtype=dtype)
-        except ValueError as error:
-            raise ValueError(f"layer {name!r}: {error}") from error
-    if others:
+    modules = check_type("model", model, nn.Module).named_modules()
+    names: dict[Conv, str] = {m: name for name, m in modules if isinstance(m, CONVOLUTIONS)}
+    watch = Watch(names)
+    with evaluating(model), watch.watching():
+        _without_replicas(model)(x)
+    spectra: dict[str, Spectrum] = {}
+    left_out: dict[str, str] = {}
+    for conv, name in names.items():
+        different = watch.different_calls(conv)
+        if not different:
+            left_out[name] = "not called in this pass"
+        for number, call in different.items():
+            label = name if len(different) == 1 else f"{name} (call {number})"
+            if call.problem:
+                left_out[label] = call.problem
+                continue
+            try:
+                spectra[label] = call.spectrum(circular=circular, dtype=dtype)
+            except ValueError as error:
+                raise ValueError(f"layer {label!r}: {error}") from error
+    if watch.others:
         left_out["other"] = (
-            f"{others} calls of convolutions that are no torch.nn module, such as those of "
-            "torch.nn.functional, or of a scripted or traced network"
+            f"{watch.others} calls of convolutions that are no torch.nn module, such as those of "
+            "torch.nn.functional, or of a scripted, traced or quantised network"
         )
     if not spectra and not left_out:
         raise ValueError(f"the pass through {type(model).__name__} met no convolution")
     return spectra, left_out
 
 
-class _Watch(TorchDispatchMode):
-    """What a pass does: the grids on which modules act, and the convolutions outside of them."""
-
-    def __init__(self, convs: Sequence[nn.Module]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
-        self.grids: dict[nn.Module, set[tuple[int, ...]]] = {conv: set() for conv in convs}
-        self.inside = self.others = 0
-
-    def enter(self, conv: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
-        """Note the grid of the input that a module is called with, by position or by name."""
-        x = args[0] if args else next(iter(kwargs.values()))
-        axes = len(conv.grid if isinstance(conv, CircularConv) else conv.kernel_size)  # type: ignore[arg-type]  # one of CONVOLUTIONS
-        self.grids[conv].add(tuple(x.shape[-axes:]))
-        self.inside += 1
-
-    def leave(self, *_: object) -> None:
-        """Note that the module has returned."""
-        self.inside -= 1
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        if not self.inside and str(func).startswith(("aten.convolution.", "aten._convolution.")):
-            self.others += 1
-        return func(*args, **(kwargs or {}))
-
-
-def _grids_of_convolutions(
-    model: nn.Module, x: Tensor
-) -> tuple[dict[str, tuple[Any, set[tuple[int, ...]]]], int]:
-    """The convolutions by name, each with the grids of its inputs; and how many others ran."""
-    named = [(name, m) for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
-    watch = _Watch([conv for _, conv in named])
-    hooks = []
-    try:
-        for conv in watch.grids:
-            hooks.append(conv.register_forward_pre_hook(watch.enter, with_kwargs=True))
-            hooks.append(conv.register_forward_hook(watch.leave))
-        with evaluating(model), watch:
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: (conv, watch.grids[conv]) for name, conv in named}, watch.others
+def _without_replicas(model: nn.Module) -> nn.Module:
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner: nn.Module = model.module
+        return inner
+    return model

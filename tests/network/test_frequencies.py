@@ -44,7 +44,8 @@ def test_weights_make_parseval_hold(grid):
 
 
 def test_self_conjugate_frequencies_are_two_to_the_even_axes():
-    for grid, number in {(5,): 1, (6,): 2, (3, 3): 1, (3, 4): 2, (4, 3): 2, (4, 4): 4, (4, 3, 2): 4, (2, 2, 2): 8}.items():
+    plane = {(5,): 1, (6,): 2, (3, 3): 1, (3, 4): 2, (4, 3): 2, (4, 4): 4}
+    for grid, number in {**plane, (4, 3, 2): 4, (2, 2, 2): 8}.items():
         assert (frequencies(grid).multiplicity == 1).sum() == number
 
 

@@ -247,3 +247,13 @@ def test_a_smallest_value_that_is_0_or_not_found(monkeypatch):
 def test_shares_must_fit():
     with pytest.raises(ValueError, match=r"shares must have shape \(5, 2, 3\), got \(5, 2, 2\)"):
         Spectrum((8,), torch.ones(5, 2), stride=(3,), shares=torch.ones(5, 2, 2))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_filter_of_one_pixel_is_decomposed_once(stride, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        torch.linalg, "svdvals", lambda m: sizes.append(tuple(m.shape)) or m[..., 0].abs()
+    )
+    assert conv_spectrum(conv(2, 64, 32, 1, stride=stride), (56, 56)).kind == "exact"
+    assert sizes == [(1, 32, 64)]
