@@ -24,15 +24,16 @@ def check_type(name: str, value: object, kind: type[T]) -> T:
     return value
 
 
-def check_grid(grid: object) -> tuple[int, ...]:
-    """Return the grid as a tuple of one or two positive integers.
+def check_grid(grid: object, most: int = 2) -> tuple[int, ...]:
+    """Return the grid as a tuple of positive integers, one per axis.
 
     Raises:
-        ValueError: If there are not one or two axes, or an axis is not a positive integer.
+        ValueError: If there is no axis or more than ``most``, or an axis is no positive integer.
     """
     axes = tuple(grid) if isinstance(grid, Iterable) else (grid,)
-    if len(axes) not in (1, 2):
-        raise ValueError(f"grid must have 1 or 2 axes, got {len(axes)}: {axes}")
+    if not 1 <= len(axes) <= most:
+        allowed = "1 or 2" if most == 2 else f"1 to {most}"
+        raise ValueError(f"grid must have {allowed} axes, got {len(axes)}: {axes}")
     return tuple(check_count("grid axis", n) for n in axes)
 
 

@@ -1,8 +1,8 @@
 r"""Frequencies of a cyclic pixel grid, and how to count them.
 
-On the grid $G=\mathbb Z_{n_1}\times\mathbb Z_{n_2}$ (or $\mathbb Z_n$) with $N$ pixels, a real
-signal is known from half of its Fourier coefficients, the *stored* entries of `torch.fft.rfftn`:
-all frequencies on the first axis, the non-negative ones on the last. Two different weights follow
+On a grid $G=\mathbb Z_{n_1}\times\dots$ of one to three axes with $N$ pixels, a real signal is
+known from half of its Fourier coefficients, the *stored* entries of `torch.fft.rfftn`: the
+non-negative frequencies on the last axis, all on the others. Two different weights follow
 from the half that is not stored; mixing them up is the classic error.
 
 * `Frequencies.weight` belongs to **sums over all stored entries** (norms, traces).
@@ -33,7 +33,7 @@ class Frequencies:
         grid: Pixels per axis.
         omega: Integer frequency vectors with entries in $(-n_i/2, n_i/2]$, shape `[F, axes]`.
             (`fftfreq` writes $-n/2$ where we write $+n/2$.)
-        degree: $\lvert\omega_1\rvert+\lvert\omega_2\rvert$, shape `[F]`; 0 for the constant one.
+        degree: $\sum_i\lvert\omega_i\rvert$, shape `[F]`; 0 for the constant one.
         weight: 1 where the entry's column (last axis) is 0 or, for even $n_{last}$, the last one;
             2 elsewhere, where the conjugate is not stored. Shape `[F]`, sums to $N$.
         multiplicity: Real dimensions carried by one channel direction at this entry, shape `[F]`:
@@ -85,10 +85,29 @@ class Frequencies:
             >>> f.omega[f.rows(torch.tensor([[-2, 1], [0, 3]]))].tolist()
             [[-2, 1], [0, 3]]
         """
-        row = omega[:, -1]
-        if len(self.grid) == 2:
-            row = omega[:, 0] % self.grid[0] * self.half_grid[-1] + row
+        row = torch.zeros_like(omega[:, 0])
+        for k, n, stored in zip(omega.unbind(1), self.grid, self.half_grid, strict=True):
+            row = row * stored + k % n
         return row
+
+    def aliases(self, stride: Sequence[int]) -> Tensor:
+        r"""The frequencies of a finer grid that keeping every `s`-th pixel makes equal (S7).
+
+        Args:
+            stride: $s$, pixels of the finer grid per pixel of this one, per axis.
+
+        Returns:
+            $\nu+jn$ for $j_i=0,\dots,s_i-1$, with entries in $(-s_in_i/2, s_in_i/2]$, for every
+            $\nu$ of `omega`: shape `[F, s_1 * s_2 * ..., axes]`.
+
+        Example:
+            >>> frequencies(4).aliases([2]).tolist()  # 8 pixels: 0 and 4, 1 and -3, 2 and -2
+            [[[0], [4]], [[1], [-3]], [[2], [-2]]]
+        """
+        n, s = self.omega.new_tensor(self.grid), self.omega.new_tensor(stride)
+        j = torch.cartesian_prod(*map(torch.arange, stride)).reshape(-1, len(self.grid))
+        omega = (self.omega.unsqueeze(1) + j * n) % (s * n)
+        return torch.where(2 * omega > s * n, omega - s * n, omega)
 
     def complete(self, at_modes: Tensor) -> Tensor:
         """From one entry per mode to one per stored frequency.
@@ -126,16 +145,18 @@ def _count(grid: tuple[int, ...]) -> Frequencies:
     omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
     sizes = torch.tensor(grid)
     # Column 0 and an even axis' last column are their own mirror images: both members of a pair
-    # stand there, and only the last axis decides it.
-    own_mirror = (2 * omega[:, -1]) % sizes[-1] == 0
-    self_conjugate = ((2 * omega) % sizes == 0).all(dim=1)
-    multiplicity = torch.where(self_conjugate, 1, 2)
-    multiplicity[own_mirror & ~self_conjugate & (omega[:, 0] < 0)] = 0
+    # stand there, and only the last axis decides it. The first other axis tells the members apart.
+    mirrored = (2 * omega) % sizes == 0
+    second = torch.zeros(len(omega), dtype=torch.bool)
+    for axis in reversed(range(len(grid) - 1)):
+        second = torch.where(mirrored[:, axis], second, omega[:, axis] < 0)
+    multiplicity = torch.where(mirrored.all(dim=1), 1, 2)
+    multiplicity[mirrored[:, -1] & second] = 0
     return Frequencies(
         grid=grid,
         omega=omega,
         degree=omega.abs().sum(dim=1),
-        weight=torch.where(own_mirror, 1, 2),
+        weight=torch.where(mirrored[:, -1], 1, 2),
         multiplicity=multiplicity,
     )
 
@@ -147,16 +168,16 @@ def _signed(n: int) -> Tensor:
 
 
 def frequencies(grid: int | Sequence[int]) -> Frequencies:
-    """Return the stored frequencies of a 1-D or 2-D grid with their degrees and weights.
+    """Return the stored frequencies of a grid with their degrees and weights.
 
     Args:
-        grid: Pixels per axis: `n`, `(n,)` or `(n1, n2)`.
+        grid: Pixels per axis, one to three axes; an integer for one.
 
     Returns:
         The frequencies in the order of `torch.fft.rfftn(x, dim=axes).flatten()`.
 
     Raises:
-        ValueError: If the grid does not have one or two axes of at least one pixel.
+        ValueError: If the grid does not have one to three axes of at least one pixel.
 
     Source: the counting rules of the book's setting chapter.
 
@@ -170,7 +191,7 @@ def frequencies(grid: int | Sequence[int]) -> Frequencies:
         >>> int(f.weight.sum()), int(f.multiplicity.sum()), (f.multiplicity == 1).sum().item()
         (16, 16, 4)
     """
-    cached = _frequencies(check_grid(grid))
+    cached = _frequencies(check_grid(grid, 3))
     tables = (cached.omega, cached.degree, cached.weight, cached.multiplicity)
     return Frequencies(cached.grid, *(table.clone() for table in tables))
 

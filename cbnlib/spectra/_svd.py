@@ -35,17 +35,28 @@ def singular_values(
     Args:
         blocks_at: Makes the blocks with these numbers, shape `[len(numbers), *shape]`.
         count: How many blocks there are.
-        shape: Rows and columns of a block.
+        shape: Rows and columns of a block; of several blocks with one number, `[blocks, ...]`.
 
     Returns:
-        Shape `[count, min(shape)]`, largest first.
+        Shape `[count, min(rows, columns)]`, largest first; of several blocks
+        `[count, blocks, ...]`.
     """
-    size = math.prod(shape)
+    return torch.cat(in_slices(lambda rows: _values(blocks_at(rows)), count, math.prod(shape)))
+
+
+def in_slices(function: Callable[[Tensor], T], count: int, size: int) -> list[T]:
+    """The function's results for slices of the numbers below `count`, which the cores share.
+
+    Args:
+        function: Takes numbers, as a tensor.
+        count: How many numbers there are.
+        size: Entries that the function works on for one number.
+    """
     if count * size < _POOL_ENTRIES:
-        return _values(blocks_at(torch.arange(count)))
+        return [function(torch.arange(count))]
     share = -(-count // (2 * torch.get_num_threads()))
     slices = torch.arange(count).split(min(share, max(1, _SLICE_ENTRIES // size)))
-    return torch.cat(on_cores(lambda rows: _values(blocks_at(rows)), slices))
+    return on_cores(function, slices)
 
 
 def _values(matrices: Tensor) -> Tensor:

@@ -8,23 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cbnlib._checks import (
-    PRECISIONS,
-    check_finite,
-    check_grid,
-    check_type,
-)
+from cbnlib._checks import PRECISIONS, check_finite, check_grid, check_type
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import CNN
 from cbnlib.spectra._svd import on_cores, singular_values
+from cbnlib.spectra._windows import Window
 from cbnlib.spectra.spectrum import Spectrum
 
 _GROUP_BYTES = 128 * 2**20
 """Half spectra of equal layers that are decomposed together; a larger layer is taken alone."""
-
-_DIRECT_TAPS = 32
-"""Up to this many taps the sum over them, slice by slice, is faster than the FFT of the grid."""
 
 
 @torch.no_grad()
@@ -38,7 +31,7 @@ def spectrum_of_blocks(blocks: Tensor, grid: tuple[int, ...]) -> Spectrum:
     Raises:
         ValueError: If the shape does not fit the grid, or a block holds NaN or infinity.
     """
-    grid = check_grid(grid)
+    grid = check_grid(grid, 3)
     if blocks.ndim < 3 or blocks.shape[2:] != frequencies(grid).half_grid:
         raise ValueError(
             f"blocks on the grid {grid} must have shape [c_out, c_in, *half_grid] with half_grid "
@@ -72,21 +65,12 @@ def filter_spectrum(
         >>> filter_spectrum(blur, 6).values.flatten()  # frequencies 0, ±1, ±2, 3
         tensor([1.0000, 0.6667, 0.0000, 0.3333])
     """
-    axes = check_grid(grid)
+    axes = check_grid(grid, 3)
     window = tuple(w.shape[2:])
     if len(window) != len(axes) or any(k > n for k, n in zip(window, axes, strict=True)):
         raise ValueError(f"a filter with window {window} does not fit the grid {axes}")
-    w = w.detach().to(check_weight("filter", w, dtype))
-    if math.prod(window) > _DIRECT_TAPS:
-        return spectrum_of_blocks(_transform(w, axes), axes)
-    phases = _phases(window, axes).to(w)
-    taps = w.flatten(2).flatten(0, 1).mT
-
-    def blocks_at(rows: Tensor) -> Tensor:
-        real, imaginary = (part[rows] @ taps for part in phases)
-        return torch.complex(real, imaginary).reshape(-1, *w.shape[:2])
-
-    return Spectrum(axes, singular_values(blocks_at, phases.shape[1], w.shape[:2]))
+    w, ones = w.detach().to(check_weight("filter", w, dtype)), (1,) * len(axes)
+    return Window(w, axes, stride=ones, dilation=ones).spectrum()
 
 
 @torch.no_grad()
@@ -166,19 +150,6 @@ def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype
     return precision
 
 
-def _transform(w: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Fourier blocks of a filter, `[c_out, c_in, *half_grid]`: `rfftn`, shared by the cores."""
-    shape = (*w.shape[:2], *frequencies(grid).half_grid)
-    blocks = torch.empty(shape, dtype=w.dtype.to_complex(), device=w.device)
-
-    def fill(part: Tensor, out: Tensor) -> None:
-        torch.fft.rfftn(part, s=grid, dim=tuple(range(2, w.ndim)), out=out)
-
-    cores = torch.get_num_threads()
-    on_cores(fill, w.chunk(cores), blocks.chunk(cores))
-    return blocks
-
-
 def _blocks_of_equal(layers: Sequence[CircularConv], dtype: torch.dtype | None) -> Tensor:
     """Fourier blocks of layers of equal shape, `[layers, c_out, c_in, *half_grid]`."""
     first = layers[0]
@@ -220,11 +191,3 @@ def _values_of_halves(halves: Tensor, grid: tuple[int, ...]) -> Tensor:
 
     values = singular_values(blocks_at, len(halves) * len(modes), halves.shape[1:3])
     return values.reshape(len(halves), len(modes), -1)
-
-
-def _phases(window: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
-    r"""Real and imaginary part of $e^{-2\pi i\,\omega\cdot q/n}$, `[2, modes, taps]`, float64."""
-    freqs = frequencies(grid)
-    taps = torch.cartesian_prod(*(torch.arange(k) for k in window)).reshape(-1, len(grid))
-    turns = (freqs.omega[freqs.modes] / torch.tensor(grid, dtype=torch.float64)) @ taps.double().T
-    return torch.stack([torch.cos(2 * torch.pi * turns), -torch.sin(2 * torch.pi * turns)])

@@ -1,11 +1,22 @@
 """The singular values of an equivariant map, mode by mode, and how to count them."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import Tensor
 
-from cbnlib._checks import check_count, check_finite, check_grid, check_positive, check_type
+from cbnlib._checks import (
+    check_choice,
+    check_count,
+    check_finite,
+    check_grid,
+    check_positive,
+    check_type,
+)
 from cbnlib.network.frequencies import frequencies
+
+Kind = Literal["exact", "bound", "approximation"]
 
 KEPT = 0.5
 """A mode is kept if its singular value exceeds this: midway between gone, 0, and passed on, 1."""
@@ -17,23 +28,36 @@ class Spectrum:
 
     One row per *mode*: a self-conjugate frequency, or one representative of a pair $\pm\omega$.
 
+    A stride makes the frequencies of the finer grid equal in groups (S7). A mode then is the whole
+    group, named by its frequency on the coarser grid.
+
     Attributes:
-        grid: Pixels per axis.
+        grid: Pixels per axis; with a stride, of the coarser grid.
         values: Singular values, largest first, shape `[modes, directions]`.
-        upper_bound: Whether the values are only upper bounds, as with zero padding (S8): the i-th
-            largest of `operator_values()` is at least the i-th singular value of the layer.
+        kind: How the values belong to the layer. `exact`: they are its singular values, and all
+            others are 0. `bound`: the i-th largest of `operator_values()` is at least its i-th
+            singular value (S8). `approximation`: neither is known.
+        stride: Pixels of the finer grid per pixel of `grid`, per axis; empty for 1.
+        shares: How much of a singular vector lies at each member of the group, squared, shape
+            `[modes, directions, members]`; sums to 1 over the last axis. It is the right singular
+            vector, or the left one of a transposed convolution: that on the finer grid. None for a
+            bound, whose modes are not those of the layer.
 
     Raises:
-        ValueError: On construction, if the values have another shape, or one is NaN or infinite.
+        ValueError: On construction, if the kind is another one, values or shares have another
+            shape, or one is NaN or infinite.
     """
 
     grid: tuple[int, ...]
     values: Tensor
-    upper_bound: bool = False
+    kind: Kind = "exact"
+    stride: tuple[int, ...] = ()
+    shares: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check the values, and store the grid as a tuple."""
-        object.__setattr__(self, "grid", check_grid(self.grid))
+        """Check the values, and store grid and stride as tuples."""
+        object.__setattr__(self, "grid", check_grid(self.grid, 3))
+        check_choice("kind", self.kind, get_args(Kind))
         modes = len(frequencies(self.grid).modes)
         values = check_type("values", self.values, Tensor)
         if values.ndim != 2 or len(values) != modes or not values.is_floating_point():
@@ -42,6 +66,23 @@ class Spectrum:
                 f"row per mode; got {values.dtype} of shape {tuple(values.shape)}"
             )
         check_finite("singular values", self.values)
+        stride = check_grid(self.stride or [1] * len(self.grid), 3)
+        object.__setattr__(self, "stride", stride)
+        shape = (*values.shape, math.prod(stride))
+        if self.shares is None and shape[-1] == 1 and self.kind != "bound":
+            object.__setattr__(self, "shares", values.new_ones(1).expand(shape))
+        if self.shares is not None and self.shares.shape != shape:
+            raise ValueError(f"shares must have shape {shape}, got {tuple(self.shares.shape)}")
+
+    @property
+    def upper_bound(self) -> bool:
+        """Whether the values are only upper bounds, as with zero padding."""
+        return self.kind == "bound"
+
+    @property
+    def members(self) -> Tensor:
+        """Frequency vectors of each mode's group on the finer grid, `[modes, members, axes]`."""
+        return self._at_modes(frequencies(self.grid).aliases(self.stride))
 
     @property
     def omega(self) -> Tensor:
@@ -50,7 +91,7 @@ class Spectrum:
 
     @property
     def degree(self) -> Tensor:
-        r"""$\lvert\omega_1\rvert+\lvert\omega_2\rvert$, shape `[modes]`."""
+        r"""$\sum_i\lvert\omega_i\rvert$, shape `[modes]`."""
         return self._at_modes(frequencies(self.grid).degree)
 
     @property

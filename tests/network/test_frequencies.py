@@ -2,10 +2,13 @@
 
 import pytest
 import torch
-from oracles import GRIDS, pixels
+from oracles import GRIDS as PLANE
+from oracles import pixels
 
 from cbnlib import frequencies
 from cbnlib.network.real_dft import FOLDED_FROM, coordinates_to_blocks, real_dft
+
+GRIDS = [*PLANE, (3, 4, 2), (4, 3, 5), (4, 4, 4), (2, 1, 4)]
 
 
 def signed(k, n):
@@ -38,6 +41,12 @@ def test_weights_make_parseval_hold(grid):
     x = torch.randn(*grid, dtype=torch.float64)
     stored = torch.fft.rfftn(x, norm="ortho").flatten().abs().square()
     torch.testing.assert_close((frequencies(grid).weight * stored).sum(), x.square().sum())
+
+
+def test_self_conjugate_frequencies_are_two_to_the_even_axes():
+    plane = {(5,): 1, (6,): 2, (3, 3): 1, (3, 4): 2, (4, 3): 2, (4, 4): 4}
+    for grid, number in {**plane, (4, 3, 2): 4, (2, 2, 2): 8}.items():
+        assert (frequencies(grid).multiplicity == 1).sum() == number
 
 
 def test_pairs_inside_the_outer_columns_are_listed_once():

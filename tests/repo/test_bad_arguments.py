@@ -63,6 +63,7 @@ from cbnlib.runs.sweep import grid_of, sweep
 from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes, measure_bottleneck
 from cbnlib.spectra.convolutions import filter_spectrum, spectrum_of_blocks
+from cbnlib.spectra.extremes import conv_extremes
 from cbnlib.spectra.modules import conv_spectrum, module_spectra
 from cbnlib.spectra.over_time import decay_rates, falls_below, kept_rows, overlap, unwanted_share
 from cbnlib.spectra.spectrum import middle_half
@@ -195,7 +196,7 @@ ROWS = [
     (lambda: frequencies(8.0), V, "grid axis must be an integer >= 1, got 8.0"),
     (lambda: frequencies("8"), V, "grid axis must be an integer >= 1, got '8'"),
     (lambda: frequencies((4, 0)), V, "grid axis must be an integer >= 1, got 0"),
-    (lambda: frequencies((2, 2, 2)), V, "grid must have 1 or 2 axes, got 3"),
+    (lambda: frequencies((2, 2, 2, 2)), V, "grid must have 1 to 3 axes, got 4"),
     # layers
     (lambda: CircularConv(0, 1, 8), V, "c_in must be an integer >= 1, got 0"),
     (lambda: CircularConv(1, 1.0, 8), V, "c_out must be an integer >= 1, got 1.0"),
@@ -316,7 +317,7 @@ ROWS = [
     (lambda: Spectrum((8,), torch.ones(1, 2)), V, "(8,) must be real, of shape [5, dir"),
     (lambda: Spectrum((8,), torch.ones(5)), V, "one row per mode; got torch.float32 of"),
     (lambda: Spectrum((8,), torch.ones(5, 2) + 0j), V, "got torch.complex64 of shape (5"),
-    (lambda: Spectrum((8, 8, 8), torch.ones(5, 2)), V, "grid must have 1 or 2 axes, got"),
+    (lambda: Spectrum((2,) * 4, torch.ones(5, 2)), V, "grid must have 1 to 3 axes, got"),
     (lambda: Spectrum((8,), torch.full((5, 2), NAN)), V, "values: 10 of 10 entries are N"),
     (lambda: S.real_dimensions(-1), V, "threshold must be finite and >= 0, got -1"),
     (lambda: S.kept_by_degree(-1), V, "threshold must be finite and >= 0, got -1"),
@@ -337,13 +338,14 @@ ROWS = [
     (lambda: activation_spectra(M, X[..., 1:]), V, "grid (8,), got (7,)"),
     (lambda: conv_spectrum(conv(device="meta"), 8), V, "weight is on the meta device"),
     (lambda: conv_spectrum(conv(dtype=torch.half), 8), V, "weight: the precision must be"),
-    (lambda: conv_spectrum(conv(padding="valid"), 8), V, "padding 'valid' changes the size"),
-    (lambda: conv_spectrum(conv(stride=2), 8), V, "only stride 1 is supported, got stride (2"),
+    (lambda: conv_spectrum(conv(dtype=torch.cfloat), 8), V, "weight: the precision must be"),
+    (lambda: conv_spectrum(conv(padding=0), 2), V, "filter of 3 ... the grid's axis of 2"),
+    (lambda: Spectrum((8,), torch.ones(5, 2), "sure"), V, "unknown kind 'sure'; allowed: approx"),
     (lambda: conv_spectrum(conv(), "8"), V, "grid axis must be an integer >= 1, got '8'"),
     (lambda: conv_spectrum(conv(), (8, 8)), V, "Conv1d acts on 1 axes, grid (8, 8)"),
     (lambda: conv_spectrum(nn.LazyConv1d(1, 3, padding=1), 8), V, "(_infer_parameters)"),
     (lambda: conv_spectrum(M.convs[0], 9), V, "acts on the grid (8,), got (9,)"),
-    (lambda: conv_spectrum(nn.Linear(1, 1), 8), T, "need a torch.nn.Conv1d or Conv2d, got Lin"),
+    (lambda: conv_spectrum(nn.Linear(1, 1), 8), T, "need a convolution of torch.nn, got torch"),
     (lambda: module_spectra(nn.ReLU(), X), V, "pass through ReLU met no convolution"),
     (lambda: module_spectra(nn.Sequential(conv(), nan_conv()), X), V, "layer '1': weight: 3 of 3"),
     (lambda: module_spectra(conv(), X, dtype=torch.half), V, "layer '': weight: the precis"),
@@ -523,7 +525,8 @@ ROWS = [
     (lambda: explore([], "a", b""), V, "need one run per depth"),
     (lambda: Explorer({}, {}, " ", b""), V, "an explorer needs a description"),
     # more of network
-    (lambda: frequencies(()), V, "grid must have 1 or 2 axes"),
+    (lambda: frequencies(()), V, "grid must have 1 to 3 axes"),
+    (lambda: RealDFT((2, 2, 2)), V, "grid must have 1 or 2 axes, got 3"),
     (config(depth=0), V, "depth must be an integer >= 1, got 0"),
     (config(depth=1, head="pooling"), V, "depth must be an integer >= 2, got 1"),
     (config(width=0), V, "width must be an integer >= 1, got 0"),
@@ -572,10 +575,12 @@ ROWS = [
     (lambda: activation_spectra(M, holed(X)), V, "x: 1 of 32 entries are NaN"),
     (lambda: layer_spectrum(with_nan(network()).convs[1]), V, "weight: 1 of 32 entries are NaN"),
     (lambda: weight_spectra(with_nan(network())), V, "weight of layer 2: 1 of 32 entries are NaN"),
-    (lambda: conv_spectrum(conv2(padding=0), (8, 8)), V, "changes the size"),
-    (lambda: conv_spectrum(conv2(padding_mode="reflect"), (8, 8)), V, "'reflect'; supported: circ"),
-    (lambda: conv_spectrum(conv2(kernel_size=5), (4, 8)), V, "filter larger than the grid"),
-    (lambda: conv_spectrum(conv2(dilation=2), (4, 8)), V, "filter larger than the grid"),
+    (lambda: conv_spectrum(conv2(padding=8), (8, 4)), V, "padding 8, 8 of mode 'circular' does"),
+    (lambda: conv_spectrum(conv2(padding=4, padding_mode="reflect"), (8, 4)), V, "'reflect' does"),
+    (lambda: conv_spectrum(nn.ConvTranspose2d(1, 1, 1, padding=1), (2, 1)), V, "axis of 2"),
+    (lambda: conv_spectrum(conv2(), (8,)), V, "Conv2d acts on 2 axes"),
+    (lambda: conv_extremes(nn.Linear(1, 1), 8), T, "need a convolution of torch.nn, got torch"),
+    (lambda: conv_extremes(conv2(), (8,)), V, "Conv2d acts on 2 axes"),
     # more of interventions
     (lambda: compress(compress(M, (2, 2), 4), (2, 2), 4), V, "on one grid"),
     (lambda: refine(network(coarse=CoarseStage(4, 2, 2, "stride"))), V, "can be refined"),

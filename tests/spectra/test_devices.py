@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import cbnlib.interventions.coordinates
+import cbnlib.spectra._supported
 import cbnlib.spectra._svd
 import cbnlib.spectra.activations
 import cbnlib.spectra.convolutions
-import cbnlib.spectra.modules
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
@@ -36,7 +36,7 @@ THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
 def no_look_at_numbers(monkeypatch):
     for module in (*SPECTRA, *THEORY):
         monkeypatch.setattr(module, "check_finite", lambda _, values: values)
-    for module in (cbnlib.spectra.convolutions, cbnlib.spectra.modules):
+    for module in (cbnlib.spectra.convolutions, cbnlib.spectra._supported):
         monkeypatch.setattr(module, "check_weight", lambda _, w, dtype: dtype or w.dtype)
     for module in THEORY:
         monkeypatch.setattr(module, "check_no_kink", lambda *_: None)
@@ -65,6 +65,12 @@ CALLS = {
     "FFT": lambda: filter_spectrum(signals(1, 1, 6, 6), (7, 6)),
     "zero padding": lambda: conv_spectrum(conv(), 8),
     "circular": lambda: conv_spectrum(conv(padding_mode="circular"), 8),
+    "strided": lambda: conv_spectrum(conv(stride=2, padding_mode="circular"), 8),
+    "strided, transposed": lambda: conv_spectrum(
+        nn.ConvTranspose1d(2, 4, 3, stride=2, groups=2, device=DEVICE), 8, circular=True
+    ),
+    "patches": lambda: conv_spectrum(nn.Conv1d(1, 2, 2, stride=2, device=DEVICE), 8),
+    "reflect": lambda: conv_spectrum(conv(padding_mode="reflect"), 8),
     "module": lambda: [*module_spectra(conv(), signals(1, 1, 8))[0].values()],
     "our module": lambda: [*module_spectra(network(), signals(1, 1, 8))[0].values()],
     "layers": lambda: layer_spectra(network().convs),
@@ -89,4 +95,6 @@ def test_results_are_where_the_inputs_are(name):
         if isinstance(result, Spectrum):
             assert result.omega.device == result.degree.device == DEVICE
             assert result.multiplicity.device == result.largest().device == DEVICE
+            assert result.members.device == DEVICE
+            assert result.upper_bound or result.shares.device == DEVICE
         assert (result.values if isinstance(result, Spectrum) else result).device == DEVICE

@@ -1,5 +1,7 @@
 """Spectra of all convolutions of a network that was not made here."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from model_cases import random_network
@@ -37,16 +39,24 @@ def model():
 
 def test_each_convolution_on_its_own_grid(model):
     spectra, left_out = module_spectra(model, torch.zeros(1, 1, 12, 8))
-    assert list(spectra) == ["stem.0", "deep"]
-    assert [spectrum.grid for spectrum in spectra.values()] == [(14, 10), (8, 6)]
+    assert {name: (s.kind, s.grid, s.stride) for name, s in spectra.items()} == {
+        "stem.0": ("bound", (14, 10), (1, 1)),
+        "shared (call 1)": ("bound", (14, 10), (1, 1)),
+        "shared (call 2)": ("bound", (8, 6), (1, 1)),
+        "down": ("bound", (7, 5), (2, 2)),
+        "deep": ("bound", (8, 6), (1, 1)),
+        "up": ("exact", (6, 4), (2, 2)),
+    }
     expected = conv_spectrum(model.deep, (6, 4))
     torch.testing.assert_close(spectra["deep"].values, expected.values)
-    assert left_out == {
-        "shared": "acts on 2 grids: [(6, 4), (12, 8)]",
-        "down": "only stride 1 is supported, got stride (2, 2)",
-        "up": "need a torch.nn.Conv1d or Conv2d, got ConvTranspose2d",
-        "unused": "acts on 0 grids: []",
-    }
+    assert left_out == {"unused": "not called in this pass"}
+
+
+def test_approximations_are_on_the_own_grid(model):
+    spectra, _ = module_spectra(model, torch.zeros(1, 1, 12, 8), circular=True)
+    assert (spectra["down"].kind, spectra["down"].grid) == ("approximation", (6, 4))
+    expected = conv_spectrum(model.down, (12, 8), circular=True)
+    torch.testing.assert_close(spectra["down"].shares, expected.shares)
 
 
 def test_the_network_is_left_as_it_was(model):
@@ -67,14 +77,42 @@ def test_hooks_are_gone_after_an_input_that_does_not_fit(model):
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
-def test_what_does_more_than_its_weight_is_left_out():
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda layer: nn.init.constant_(layer.weight, torch.nan), "weight: 324 of 324 .* NaN"),
+        (lambda layer: layer.half(), "must be torch.float32 or torch.float64, got torch.float16"),
+    ],
+    ids=["nan", "half"],
+)
+def test_weights_must_be_numbers(spoil, message):
+    first = nn.Conv2d(1, 6, 3, padding=1)
+    deep = nn.Conv2d(6, 6, 3, padding=1)
+    spoil(deep)
+    model = nn.Sequential(OrderedDict(first=first, cast=Cast(deep), deep=deep))
+    with pytest.raises(ValueError, match=f"layer 'deep': .*{message}"):
+        module_spectra(model, torch.zeros(1, 1, 8, 8))
+
+
+class Cast(nn.Module):
+    """To the dtype of the next layer."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.dtype = next(after.parameters()).dtype
+
+    def forward(self, x):
+        return x.to(self.dtype)
+
+
+def test_what_others_attached_stays():
     model = nn.Sequential(*(nn.Conv1d(1, 1, 3, padding=1) for _ in range(3)))
     model[1].register_forward_hook(lambda _, __, output: 3 * output)
     nn.utils.parametrizations.spectral_norm(model[2])
     before = {key: value.clone() for key, value in model.state_dict().items()}
     spectra, left_out = module_spectra(model, torch.randn(1, 1, 8))
     assert list(spectra) == ["0", "2"]
-    assert left_out["1"].startswith("Conv1d has hooks (<lambda>)")
+    assert list(left_out) == ["1"]
     assert len(model[1]._forward_hooks) == 1
     for key, value in model.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
