@@ -147,7 +147,8 @@ def test_no_path_of_a_machine_in_any_file():
     ("file", "told"),
     [("README.md", "exceed 0.5"), ("book/run_yourself.md", "8 of 8 runs finished")],
 )
-def test_the_examples_run(file, told, capsys):
+def test_the_examples_run(file, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / file).read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
