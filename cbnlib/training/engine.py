@@ -138,12 +138,11 @@ class FewModes:
     @torch.no_grad()
     def write(self) -> None:
         """Write the blocks into the layer, and zero at all other modes."""
-        conv = self.conv
-        coordinates = self.weight.new_zeros(conv.weight[0, 0].numel(), conv.c_out, conv.c_in)
-        if conv.parametrization == "spectral":
-            coordinates = conv.weight.zero_()
+        conv, spectral = self.conv, self.conv.parametrization == "spectral"
+        shape = (self.dft.pixels, conv.c_out, conv.c_in)
+        coordinates = conv.weight.zero_() if spectral else self.weight.new_zeros(shape)
         coordinates[self.dft.coordinates] = self.weight
-        if conv.parametrization != "spectral":
+        if not spectral:
             stored = coordinates_to_blocks(coordinates, conv.grid).movedim(0, -1)
             conv.set_blocks(stored.unflatten(-1, frequencies(conv.grid).half_grid))
 
