@@ -12,7 +12,7 @@ import torch
 from bs4 import BeautifulSoup
 from run_cases import experiment
 
-from cbnlib import CNNConfig, run_experiment
+from cbnlib import CNNConfig, Spectrum, run_experiment
 from cbnlib.book import explorer_page as page
 from cbnlib.book.explorer import DIRECTIONS, SHAPES, explore, explorer_charts, explorer_data
 
@@ -78,7 +78,7 @@ def test_runs_that_do_not_make_a_grid_are_refused(runs):
     with pytest.raises(ValueError, match="at the same steps"):
         explorer_data([replace(run, spectra=[]) for run in runs])
     wide = run_of(2, 1e-2)
-    layers = [replace(s, grid=(20,), values=torch.ones(11, 2)) for s in wide.spectra[0].layers]
+    layers = [Spectrum((20,), torch.ones(11, 2)) for _ in wide.spectra[0].layers]
     wide = replace(wide, spectra=[replace(wide.spectra[0], layers=layers)])
     with pytest.raises(ValueError, match="need one grid with at most 9 degrees"):
         explorer_data([wide])

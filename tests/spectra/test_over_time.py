@@ -60,7 +60,8 @@ def test_the_ridge_alone_decays_as_predicted(schedule, momentum):
     config = TrainConfig(0.02, 0.05, 40, optimizer="sgd", momentum=momentum, schedule=schedule)
     weight = torch.nn.Parameter(torch.tensor([2.0, -3.0], dtype=torch.float64))
     optimizer = make_optimizer([weight], config)
-    rates, start, left = make_schedule(optimizer, config), weight.detach().clone(), [1.0]
+    rates = make_schedule(optimizer, config, config.steps)
+    start, left = weight.detach().clone(), [1.0]
     for _ in range(config.steps):
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
