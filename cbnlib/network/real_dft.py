@@ -128,10 +128,12 @@ class PartialDFT:
 
     Attributes:
         coordinates: Which coordinates of the full transform, in its order, shape `[count]`.
-        pixels, order: As in the full transform, so that signals can go from one to the other.
+        pixels: As in the full transform.
+        order: As in the full transform, so that signals can go from one to the other.
         pairs: Number of pairs among them.
         omega: As in the full transform, of those that are left.
-        rows, count: Their number.
+        rows: Their number.
+        count: Their number.
     """
 
     def __init__(self, full: RealDFT, modes: Tensor, dtype: torch.dtype) -> None:

@@ -367,7 +367,8 @@ def start_within(model: CNN, budget: Budget, layers: tuple[int, int], *, grow: i
             that was trained before: directions that it lacks are added at random.
 
     Raises:
-        TypeError, ValueError: As `Confinement`.
+        TypeError: As `Confinement`.
+        ValueError: As `Confinement`.
     """
     held = Confinement(model, budget, layers)
     held.align() if grow is None else held.grow(grow)
