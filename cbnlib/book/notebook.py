@@ -194,18 +194,21 @@ def searches_of(
         RecordError: If a table or a record is damaged.
         FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
-    where = data_folder or None
+    folder_or_none = data_folder or None
     if profile == "paper":
         records = records_root()
         _publish({}, {ASKED: [plan.digest()[:12] for plan in plans]})
         workspace = records.parent / "_build" / "searches"
-        return [search(plan, workspace, records=[records], data_folder=where) for plan in plans]
+        return [
+            search(plan, workspace, records=[records], data_folder=folder_or_none) for plan in plans
+        ]
     with TemporaryDirectory() as folder:
         if profile == "quick":
             return [
-                search(plan, folder, workers=1, data_folder=where, progress=False) for plan in plans
+                search(plan, folder, workers=1, data_folder=folder_or_none, progress=False)
+                for plan in plans
             ]
-        return smoke_searches(plans, profile, folder, data_folder=where)
+        return smoke_searches(plans, profile, folder, data_folder=folder_or_none)
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:

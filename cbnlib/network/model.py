@@ -4,7 +4,8 @@ $\alpha_0=x,\quad\tilde\alpha_\ell=W_\ell\alpha_{\ell-1}+b_\ell\mathbf 1,\quad
 \alpha_\ell=\mathrm{ReLU}(\tilde\alpha_\ell)\ (\ell<L),\quad f_\theta(x)=\tilde\alpha_L.$
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast, get_args
@@ -258,3 +259,15 @@ class CNN(nn.Module):
         The parameters are scaled so that this is the plain sum of their squares.
         """
         return torch.stack([p.square().sum() for p in self.parameters()]).sum()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A network in evaluation mode; afterwards each module is in the mode it was in before."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -121,7 +121,7 @@ def folder_of(experiment: Experiment, root: Path) -> Path:
         The one whose name ends in the start of the digest; if there is none, where it would be.
     """
     own = root / experiment.folder_name
-    found = sorted(root.glob(f"*-{experiment.digest()[:12]}"))
+    found = _folders(experiment.digest(), root)
     return own if own in found or not found else found[0]
 
 
@@ -228,6 +228,10 @@ def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
     return model
 
 
+def _folders(digest: str, root: Path) -> list[Path]:
+    return sorted(root.glob(f"*-{digest[:12]}"))
+
+
 def record_of(digest: str, roots: Sequence[Path]) -> Path:
     """The record of an experiment, by its digest.
 
@@ -239,7 +243,7 @@ def record_of(digest: str, roots: Sequence[Path]) -> Path:
         FileNotFoundError: If there is none.
     """
     for root in roots:
-        for folder in sorted(root.glob(f"*-{digest[:12]}")):
+        for folder in _folders(digest, root):
             for path in (folder / RECORD, folder):
                 if (path / store.SUMS).exists():
                     return path

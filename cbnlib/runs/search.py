@@ -19,7 +19,7 @@ import numpy as np
 
 from cbnlib._checks import check_count, check_flag, check_type
 from cbnlib._extras import extra
-from cbnlib.network.frequencies import Vector, frequencies
+from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CNN
 from cbnlib.runs import store
 from cbnlib.runs.experiment import Experiment, canonical
@@ -27,7 +27,7 @@ from cbnlib.runs.obtain import obtain, record_of
 from cbnlib.runs.record import load_record
 from cbnlib.runs.run import Run
 from cbnlib.runs.sweep import sweep
-from cbnlib.training.budget import Budget, mode_of, start_within
+from cbnlib.training.budget import Budget, Confinement, degree_of, mode_of
 
 with extra("runs"):
     from tqdm import tqdm
@@ -130,8 +130,9 @@ class Search:
             check_count(name, getattr(self, name))
         if self.degree is not None:
             check_count("degree", self.degree, minimum=0)
-        candidate = self.candidate(Budget(self.start.network.grid, {}), self.start)
-        start_within(CNN(candidate.network, seed=0), *_held(candidate), grow=None)
+        nothing = Budget(self.start.network.grid, {})
+        self.candidate(nothing, self.start)
+        Confinement(CNN(self.start.network, seed=0), nothing, self.layers)
 
     def candidate(
         self, budget: Budget, parent: Experiment, *, release: float | None = None
@@ -158,7 +159,7 @@ class Search:
         """The budgets next to one, with what leads there."""
         freqs, grid = frequencies(uses.grid), uses.grid
         at_modes = [mode_of(w, grid) for w in freqs.omega[freqs.modes].tolist()]
-        modes = [w for w in at_modes if self.degree is None or _degree(w) <= self.degree]
+        modes = [w for w in at_modes if self.degree is None or degree_of(w) <= self.degree]
         room = [w for w in modes if uses.directions.get(w, 0) < self.start.network.width]
         yield uses, "stay"
         for omega in uses.directions:
@@ -167,7 +168,7 @@ class Search:
             yield uses.changed(omega, 1), "add"
         for old in uses.directions:
             for new in room:
-                if new != old and abs(_degree(new) - _degree(old)) <= 1:
+                if new != old and abs(degree_of(new) - degree_of(old)) <= 1:
                     yield uses.changed(old, -1).changed(new, 1), "swap"
 
     def outcome(self, experiment: Experiment, move: str, run: Run) -> Tried:
@@ -294,13 +295,6 @@ def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tupl
                 yield plan.candidate(budget, parent.experiment), move
 
 
-def _held(experiment: Experiment) -> tuple[Budget, tuple[int, int]]:
-    training = experiment.training
-    assert training.budget is not None
-    assert training.layers is not None
-    return Budget.parse(training.budget, experiment.network.grid), training.layers
-
-
 def _is_there(experiment: Experiment, records: Sequence[Path]) -> bool:
     try:
         record_of(experiment.digest(), [Path(root) for root in records])
@@ -316,10 +310,6 @@ def _parents(tried: Sequence[Tried], beam: int) -> list[Tried]:
         if not one.failure:
             found.setdefault(one.uses, one)
     return list(found.values())[:beam]
-
-
-def _degree(omega: Vector) -> int:
-    return sum(map(abs, omega))
 
 
 def save_search(folder: Path, plan: Search, result: SearchResult) -> None:

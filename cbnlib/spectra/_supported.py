@@ -1,13 +1,11 @@
 """Which convolutions can be read off their weight, and that weight."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import evaluating
 from cbnlib.spectra.convolutions import check_weight
 
 _TRANSPOSED = nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
@@ -34,18 +32,6 @@ def in_precision(weight: Tensor, dtype: torch.dtype | None) -> Tensor:
         ValueError: If it cannot be computed with, see `check_weight`.
     """
     return weight.detach().to(check_weight("weight", weight, dtype))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """A network in evaluation mode; afterwards each module is in the mode it was in before."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def check_supported(conv: nn.Module, grid: tuple[int, ...]) -> TorchConv | CircularConv:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from cbnlib._checks import check_grid, check_type
 from cbnlib.network.layers import CircularConv
+from cbnlib.network.model import evaluating
 from cbnlib.spectra._embedding import Geometry
-from cbnlib.spectra._supported import CONVOLUTIONS, check_supported, evaluating, weight_of
+from cbnlib.spectra._supported import CONVOLUTIONS, check_supported, weight_of
 from cbnlib.spectra._watch import Conv, Watch
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum

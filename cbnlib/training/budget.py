@@ -139,7 +139,7 @@ class Budget:
         """Directions by degree; a pair counts once per direction."""
         counts: dict[int, int] = {}
         for omega, count in self.directions.items():
-            degree = sum(map(abs, omega))
+            degree = degree_of(omega)
             counts[degree] = counts.get(degree, 0) + count
         return counts
 
@@ -182,7 +182,12 @@ def _multiplicity(omega: Vector, grid: tuple[int, ...]) -> int:
 
 
 def _place(omega: Vector) -> tuple[int, Vector]:
-    return sum(map(abs, omega)), omega
+    return degree_of(omega), omega
+
+
+def degree_of(omega: Vector) -> int:
+    r"""$\sum_i\lvert\omega_i\rvert$."""
+    return sum(map(abs, omega))
 
 
 def _told(omega: Vector, grid: tuple[int, ...]) -> str:
@@ -227,12 +232,15 @@ class Confinement:
             raise ValueError(
                 f"the layers of a budget must lie in 1..{len(model.convs)}, got {layers}"
             )
-        self.model, self.budget = model, budget
+        self.model = model
         self.few: dict[int, FewModes] = {}
         for i in range(first, last + 1):
             conv = model.convs[i - 1]
             _check_layer(i, conv, budget)
             self.few[i] = FewModes(conv, _rows(conv.grid, budget))
+        dft = self.few[first].dft  # the same for all: they are on one grid
+        allowed = [budget.directions.get(mode_of(w, budget.grid), 0) for w in dft.omega.tolist()]
+        self._ranks = torch.tensor(allowed).tensor_split([dft.pairs])
         self.project()
         self.write()
 
@@ -241,7 +249,7 @@ class Confinement:
         r"""Make each block its nearest one of rank $B(\omega)$."""
         for few in self.few.values():
             few.set_blocks(
-                *(_of_rank(b, r) for b, r in zip(few.blocks(), self._ranks(few), strict=True))
+                *(_of_rank(b, r) for b, r in zip(few.blocks(), self._ranks, strict=True))
             )
 
     @torch.no_grad()
@@ -273,7 +281,7 @@ class Confinement:
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
         for few in self.few.values():
             after, grown = [], []
-            for k, (blocks, ranks) in enumerate(zip(few.blocks(), self._ranks(few), strict=True)):
+            for k, (blocks, ranks) in enumerate(zip(few.blocks(), self._ranks, strict=True)):
                 u, s, vh = singular_vectors(blocks)
                 used = (s > KEPT) & (torch.arange(s.shape[1]) < ranks.unsqueeze(1))
                 new = torch.arange(s.shape[1]) < (ranks - used.sum(dim=1)).unsqueeze(1)
@@ -285,11 +293,6 @@ class Confinement:
             few.set_blocks(*grown)
             before = after
         self.project()
-
-    def _ranks(self, few: FewModes) -> tuple[Tensor, Tensor]:
-        """Allowed ranks at the pairs and at the self-conjugate frequencies of a layer."""
-        at = [self.budget.directions.get(mode_of(w, few.grid), 0) for w in few.dft.omega.tolist()]
-        return torch.tensor(at[: few.dft.pairs]), torch.tensor(at[few.dft.pairs :])
 
     def write(self) -> None:
         """Write the blocks into the network."""

@@ -4,7 +4,7 @@ Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import TypeVar, get_args
 
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib._checks import check_choice, check_count, check_finite, check_precision, check_type
-from cbnlib.network.model import CNN
+from cbnlib.network.model import CNN, evaluating
 from cbnlib.training.budget import EVERY, Budget, Confinement
 from cbnlib.training.config import Loss, TrainConfig
-from cbnlib.training.engine import Engine, obstacle
+from cbnlib.training.engine import Engine, FewModes, obstacle
 from cbnlib.training.loop import Checkpoint, History, TrainingLoop
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -25,10 +25,10 @@ class _DataTerm:
     """The data term of a network over the batches of a data set."""
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
-        fit, size = fit_function(config.loss), min(len(x), config.batch_size)
+        fit, self.size = fit_function(config.loss), min(len(x), config.batch_size)
         self.way: Engine | _Autograd = _Autograd(model, fit)
-        if isinstance(model, CNN) and not obstacle(model):
-            self.way = Engine(model, fit, size)
+        if isinstance(model, CNN) and config.budget is None and not obstacle(model):
+            self.way = Engine(model, fit, self.size)
         self.parameters, self.x, self.y = list(model.parameters()), x.detach(), y.detach()
 
     def after_step(self, _step: int) -> bool:
@@ -52,13 +52,17 @@ class _DataTermInBudget(_DataTerm):
             raise TypeError(f"a budget needs a plain CNN: {obstacle(model)}")
         super().__init__(model, x, y, config)
         budget = Budget.parse(config.budget, model.config.grid)
-        self.free, self.config = (self.way, self.parameters), config
+        self.model, self.config = model, config
         self.held: Confinement | None = Confinement(model, budget, config.layers)
-        fit, size = fit_function(config.loss), min(len(x), config.batch_size)
-        self.way = Engine(model, fit, size, few_modes=self.held.few)
-        self.parameters = self.way.parameters
+        self._start(self.held.few)
         held, *free = config.stretches
         self.last, self.released_at = held, held if free else math.inf
+
+    def _start(self, few: Mapping[int, FewModes]) -> None:
+        """Train with these layers held."""
+        fit = fit_function(self.config.loss)
+        self.way = engine = Engine(self.model, fit, self.size, few_modes=few)
+        self.parameters = engine.parameters
 
     def after_step(self, step: int) -> bool:
         if self.held is None:
@@ -69,7 +73,8 @@ class _DataTermInBudget(_DataTerm):
         if step < self.released_at:
             return False
         self.held.release(self.config.seed)
-        self.held, (self.way, self.parameters) = None, self.free
+        self.held = None
+        self._start({})
         return True
 
 
@@ -209,10 +214,5 @@ def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
 @torch.no_grad()
 def _output(model: nn.Module, x: Tensor) -> Tensor:
     """What the network returns; in evaluation mode, so that looking changes nothing."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with evaluating(model):
         return check_type("the network's output", model(x), Tensor)
-    finally:
-        for module, training in modes:
-            module.training = training
