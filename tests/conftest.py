@@ -14,3 +14,14 @@ def browser_installed():
         find_browser()
     except BuildError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def one_thread():
+    """Tiny networks and matrices: threads that wait for each other cost more than they give."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -20,20 +20,14 @@ from cbnlib.spectra.activations import mode_amplitudes
 from cbnlib.spectra.snapshots import SAMPLES, SpectraRecorder, snapshot_steps
 from cbnlib.tasks import bump
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RUNNER = Path(__file__).parents[1] / "kill_runner.py"
 KILLS = int(os.environ.get("CBNLIB_KILLS", "12"))
 STEPS = 14
 TASK = bump(8, samples=20)
 experiment = partial(run_cases.experiment, steps=STEPS)
 NETWORK = experiment().network
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class StoppedError(Exception):

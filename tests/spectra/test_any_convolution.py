@@ -13,17 +13,10 @@ from cbnlib import Spectrum, conv_spectrum
 from cbnlib.spectra._windows import Window
 from cbnlib.spectra.extremes import conv_extremes
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLAIN = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The matrices are small: threads that wait for each other would cost more than they give."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def conv(axes, c_in, c_out, kernel_size, *, kinds=PLAIN, generator=None, **options):
