@@ -269,6 +269,7 @@ def _train_one(
             training,
             checkpoint=checkpoint,
             observe=lambda step, _: recorder.observe(step),
+            observe_at=recorder.steps,
             progress=progress,
         )
         failure = ""

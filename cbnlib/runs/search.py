@@ -43,7 +43,8 @@ class Tried:
 
     Attributes:
         experiment: What was trained, and from whose network.
-        move: How its budget came from that network's: `start`, `stay`, `drop`, `add` or `swap`.
+        move: How its budget came from that network's: `start`, `stay`, `drop`, `add`, `swap` or
+            `finish`.
         budget: What the network was held to; of the start, if it was free, what it ended with.
         uses: What the held layers keep in the end, after the release.
         loss: The regularised loss in the end; infinite if training failed.
@@ -99,7 +100,8 @@ class Search:
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
     keeps what the network uses. Each new budget is trained once: from its parent's network within
     the budget, then released. The best networks found so far are the parents of the next round.
-    The search ends when a round brings no lower loss.
+    The search ends when a round brings no lower loss. Candidates are trained briefly, so the best
+    of them may still fall: `finish` trains it once more, for as long as one likes.
 
     Raises:
         ValueError: On construction, if the start has several networks, or a value is out of range.
@@ -120,6 +122,9 @@ class Search:
     """At most so many."""
     degree: int | None = None
     """The highest degree of a frequency that is added; None for all of the grid."""
+    finish: int = 0
+    """Steps that the best network is trained further in the end, within the budget that it uses,
+    then released."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -128,28 +133,27 @@ class Search:
             raise ValueError(f"a search starts from one network, got {len(self.start.members)}")
         for name in ("steps", "beam", "rounds"):
             check_count(name, getattr(self, name))
+        check_count("finish", self.finish, minimum=0)
         if self.degree is not None:
             check_count("degree", self.degree, minimum=0)
         nothing = Budget(self.start.network.grid, {})
         self.candidate(nothing, self.start)
         Confinement(CNN(self.start.network, seed=0), nothing, self.layers)
 
-    def candidate(
-        self, budget: Budget, parent: Experiment, *, release: float | None = None
-    ) -> Experiment:
+    def candidate(self, budget: Budget, parent: Experiment, move: str = "stay") -> Experiment:
         """The experiment of a budget, from the network of another one.
 
         Args:
             budget: What it is held to.
             parent: The other one.
-            release: None for that of the search.
+            move: What leads there; a `price` is never released, `finish` has its own steps.
         """
         training = replace(
             self.start.training,
-            steps=self.steps,
+            steps=self.finish if move == "finish" else self.steps,
             budget=str(budget),
             layers=self.layers,
-            release=self.release if release is None else release,
+            release=1.0 if move == "price" else self.release,
             snapshots=2,
         )
         label = f"{self.start.label or self.start.tasks[0].name} {budget}"
@@ -191,6 +195,8 @@ class Search:
     def facts(self) -> dict[str, Any]:
         """All that the result depends on, as JSON."""
         facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.finish:  # as in the tables from before there was one
+            del facts["finish"]
         return facts | {"start": self.start.digest(), "layers": list(self.layers)}
 
     def digest(self) -> str:
@@ -268,8 +274,11 @@ def search(
             tqdm.write(line, file=sys.stderr)
         if complete := best.loss >= before:
             break
+    if plan.finish:
+        tried += train([(plan.candidate(best.uses, best.experiment, "finish"), "finish")])
+        best = min(tried, key=lambda t: t.loss)
     fewer = [b for b, move in plan.moves(best.uses) if move in ("stay", "drop")]
-    prices = train([(plan.candidate(b, best.experiment, release=1.0), "price") for b in fewer])
+    prices = train([(plan.candidate(b, best.experiment, "price"), "price") for b in fewer])
     result = SearchResult(tuple(tried), number, complete, tuple(prices))
     save_search(root / plan.folder_name, plan, result)
     return result
@@ -381,8 +390,7 @@ def read_search(folder: Path) -> tuple[Search, SearchResult]:
             move, held, uses, failure = texts
             experiment, budget = start, Budget.parse(held, grid)
             if rows:
-                release = 1.0 if move == "price" else None
-                experiment = plan.candidate(budget, rows[parent].experiment, release=release)
+                experiment = plan.candidate(budget, rows[parent].experiment, move)
             values = dict(zip(NUMBERS, numbers, strict=True))
             found = Budget.parse(uses, grid)
             rows.append(Tried(experiment, move, budget, found, failure=failure, **values))

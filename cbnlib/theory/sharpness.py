@@ -156,8 +156,6 @@ def sharpness_during(
     limit = float(largest_norm(model.parameter_norm().detach()))
 
     def look(step: int, network: CNN) -> None:
-        if step not in steps:
-            return
         norm = float(network.parameter_norm().detach())
         if not norm <= limit:  # NaN is not, either
             raise TrainingDivergedError(f"the norm is {norm:.1e} at step {step}", History())
@@ -165,7 +163,7 @@ def sharpness_during(
         seen.append((step, sharpness(network, x, y, tolerance=tolerance, **how)))
 
     with contextlib.suppress(TrainingDivergedError):
-        train(model, x, y, training, observe=look, progress=False)
+        train(model, x, y, training, observe=look, observe_at=steps, progress=False)
     return seen
 
 

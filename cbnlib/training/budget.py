@@ -247,10 +247,14 @@ class Confinement:
     @torch.no_grad()
     def project(self) -> None:
         r"""Make each block its nearest one of rank $B(\omega)$."""
+        of_shape: dict[torch.Size, list[FewModes]] = {}
         for few in self.few.values():
-            few.set_blocks(
-                *(_of_rank(b, r) for b, r in zip(few.blocks(), self._ranks, strict=True))
-            )
+            of_shape.setdefault(few.weight.shape, []).append(few)
+        for layers in of_shape.values():  # together, as calls of the library cost more than it does
+            stacked = map(torch.stack, zip(*(few.blocks() for few in layers), strict=True))
+            nearest = [_of_rank(b, r) for b, r in zip(stacked, self._ranks, strict=True)]
+            for few, *blocks in zip(layers, *nearest, strict=True):
+                few.set_blocks(*blocks)
 
     @torch.no_grad()
     def align(self) -> None:
@@ -332,10 +336,10 @@ def _rows(grid: tuple[int, ...], budget: Budget) -> Tensor:
 
 def _of_rank(blocks: Tensor, ranks: Tensor) -> Tensor:
     """The nearest matrices of these ranks."""
-    if not len(blocks) or bool((ranks >= min(blocks.shape[1:])).all()):
+    if not blocks.numel() or bool((ranks >= min(blocks.shape[-2:])).all()):
         return blocks
     u, s, vh = singular_vectors(blocks)
-    kept = torch.arange(s.shape[1]) < ranks.unsqueeze(1)
+    kept = torch.arange(s.shape[-1]) < ranks.unsqueeze(1)
     return _joined(u, s * kept.to(s), vh.mH)
 
 

@@ -4,7 +4,7 @@ Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import reduce
 from typing import TypeVar, get_args
 
@@ -33,6 +33,9 @@ class _DataTerm:
 
     def after_step(self, _step: int) -> bool:
         return False
+
+    def write(self) -> None:
+        """Bring the network up to date."""
 
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         return self.way.gradients(self.x[batch], self.y[batch])
@@ -69,13 +72,17 @@ class _DataTermInBudget(_DataTerm):
             return False
         if step % EVERY == 0 or step == self.last:
             self.held.project()
-        self.held.write()
         if step < self.released_at:
             return False
+        self.held.write()
         self.held.release(self.config.seed)
         self.held = None
         self._start({})
         return True
+
+    def write(self) -> None:
+        if self.held is not None:
+            self.held.write()
 
 
 class _Autograd:
@@ -101,6 +108,7 @@ def train(
     *,
     checkpoint: Checkpoint | None = None,
     observe: Callable[[int, Network], None] | None = None,
+    observe_at: Container[int] | None = None,
     progress: bool = True,
 ) -> History:
     r"""Minimise the regularised loss of `model` in place.
@@ -122,6 +130,8 @@ def train(
         checkpoint: Where to resume from and to save to; the end has the same bits either way.
         observe: Called with the step and the network before the first step and after every one;
             it must leave the network alone. A resumed run goes on with the next step.
+        observe_at: The steps at which `observe` is called; None for all of them. Within a budget
+            few of them are faster, as the network is brought up to date for each.
         progress: Whether to draw a bar with loss, fit, $\lVert\theta\rVert^2$ and time left; tqdm
             draws it, without that package there is none.
 
@@ -140,9 +150,18 @@ def train(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("the network has no parameter that requires a gradient")
     kind = _DataTerm if config.budget is None else _DataTermInBudget
-    loop = TrainingLoop(kind(model, x, y, config), len(x), config)
-    watched = None if observe is None else lambda step: observe(step, model)
-    return loop.run("train", checkpoint=checkpoint, observe=watched, progress=progress)
+    term = kind(model, x, y, config)
+
+    def watch(step: int) -> None:
+        if observe is not None and (observe_at is None or step in observe_at):
+            term.write()
+            observe(step, model)
+
+    loop = TrainingLoop(term, len(x), config)
+    try:
+        return loop.run("train", checkpoint=checkpoint, observe=watch, progress=progress)
+    finally:
+        term.write()
 
 
 @torch.no_grad()

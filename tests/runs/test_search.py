@@ -90,6 +90,24 @@ def test_the_price_of_each_direction(found):
         assert t.stays
 
 
+def test_the_best_network_is_trained_further_in_the_end(found, tmp_path):
+    """The finish goes on from the best; its own steps; the table gives it back."""
+    folder, result = found
+    plan = replace(PLAN, rounds=result.rounds, finish=50)
+    for record in folder.glob(f"*/{RECORD}"):
+        shutil.copytree(record, tmp_path / record.parent.name / RECORD)
+    again = search(plan, tmp_path, workers=1, progress=False)
+    *before, last = again.tried
+    assert told(replace(again, tried=tuple(before), prices=())) == told(replace(result, prices=()))
+    assert last.move == "finish"
+    assert last.budget == result.best.uses
+    assert last.experiment.start == result.best.experiment.digest()
+    assert last.experiment.training.steps == 50
+    assert {t.experiment.start for t in again.prices} == {again.best.experiment.digest()}
+    assert load_search(tmp_path / plan.folder_name, plan) == again
+    assert plan.folder_name != PLAN.folder_name
+
+
 def test_what_is_there_is_not_trained_again(found, tmp_path, monkeypatch):
     folder, result = found
 
@@ -186,6 +204,7 @@ def test_one_budget_is_one_experiment():
         ({"steps": 0}, "steps must be an integer >= 1"),
         ({"beam": 0}, "beam must be an integer >= 1"),
         ({"rounds": 1.5}, "rounds must be an integer >= 1"),
+        ({"finish": -1}, "finish must be an integer >= 0"),
         ({"degree": -1}, "degree must be an integer >= 0"),
         ({"release": 2.0}, "release must be a share"),
         ({"start": replace(START, seeds=(0, 1))}, "starts from one network, got 2"),
