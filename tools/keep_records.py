@@ -3,8 +3,8 @@
     python -m tools.keep_records
 
 `make book PROFILE=paper` trains what has no record and leaves it in `_build/runs`. This copies each
-run that is finished and sound to `records`, and the table of each search over budgets, and says how
-large all records are together.
+run that is finished and sound to `records`, and of each search over budgets its table and the best
+network, and says how large all records are together.
 """
 
 import sys
@@ -52,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             if kept := keep(sealed, project.records):
                 print(f"kept {kept.relative_to(project.root)}")
         for table in sorted(project.searches.glob("search-*")):
-            if kept := _copy(table, project.records / table.name, search.DOCUMENT):
+            best = search.read_search(table)[1].best.experiment
+            copies = [_copy(table, project.records / table.name, search.DOCUMENT)]
+            if (sealed := folder_of(best, project.searches) / RECORD).exists():
+                copies.append(keep(sealed, project.records))
+            for kept in filter(None, copies):
                 print(f"kept {kept.relative_to(project.root)}")
     except RecordError as error:
         print(f"keep_records: {error}", file=sys.stderr)

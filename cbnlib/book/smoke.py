@@ -74,7 +74,8 @@ def smoke_searches(
             tuple(_forced(t, i, profile) for i, t in enumerate(rows))
             for rows in (found.tried, found.prices)
         )
-        results.append(replace(found, tried=tried, prices=prices))
+        network = found.network if profile == "smoke" else None
+        results.append(replace(found, tried=tried, prices=prices, network=network))
     return results
 
 

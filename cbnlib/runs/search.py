@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,14 @@ class SearchResult:
         complete: Whether no move was left that helps; False if the rounds were used up.
         prices: Networks that go on from the best one and are never released. The first is held to
             the modes that the best one uses, each other one to these without one direction.
+        network: The best network, if its record is at hand; a committed table may stand alone.
     """
 
     tried: tuple[Tried, ...]
     rounds: int
     complete: bool
     prices: tuple[Tried, ...]
+    network: Run | None = field(default=None, compare=False, repr=False)
 
     @property
     def best(self) -> Tried:
@@ -164,7 +166,7 @@ class Search:
         freqs, grid = frequencies(uses.grid), uses.grid
         at_modes = [mode_of(w, grid) for w in freqs.omega[freqs.modes].tolist()]
         modes = [w for w in at_modes if self.degree is None or degree_of(w) <= self.degree]
-        room = [w for w in modes if uses.directions.get(w, 0) < self.start.network.width]
+        room = [w for w in modes if uses.directions.get(w, 0) < self._channels]
         yield uses, "stay"
         for omega in uses.directions:
             yield uses.changed(omega, -1), "drop"
@@ -174,6 +176,13 @@ class Search:
             for new in room:
                 if new != old and abs(degree_of(new) - degree_of(old)) <= 1:
                     yield uses.changed(old, -1).changed(new, 1), "swap"
+
+    @property
+    def _channels(self) -> int:
+        """The most directions that every held layer can have at a mode."""
+        first, last = self.layers
+        held = CNN(self.start.network, seed=0).convs[first - 1 : last]
+        return min(min(conv.c_in, conv.c_out) for conv in held)
 
     def outcome(self, experiment: Experiment, move: str, run: Run) -> Tried:
         """What became of an experiment."""
@@ -194,7 +203,7 @@ class Search:
 
     def facts(self) -> dict[str, Any]:
         """All that the result depends on, as JSON."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
         if not self.finish:  # as in the tables from before there was one
             del facts["finish"]
         return facts | {"start": self.start.digest(), "layers": list(self.layers)}
@@ -240,9 +249,10 @@ def search(
     """
     check_flag("progress", progress)
     root = Path(folder).resolve()
-    for known in (*map(Path, records), root):
+    roots = [*map(Path, records), root]
+    for known in roots:
         if os.path.lexists(known / plan.folder_name):
-            return load_search(known / plan.folder_name, plan)
+            return _with_network(load_search(known / plan.folder_name, plan), roots)
     [run] = obtain(
         plan.start, records=records, workspace=root, data_folder=data_folder, progress=progress
     )
@@ -262,7 +272,7 @@ def search(
             progress=progress and bool(missing),
         )
         errors = {failed.digest: failed.error for failed in done.failed}
-        return [_outcome(plan, e, move, [*records, root], errors) for e, move in new]
+        return [_outcome(plan, e, move, roots, errors) for e, move in new]
 
     seen = {str(tried[0].budget)} if plan.start.training.budget is not None else set[str]()
     for number in range(1, plan.rounds + 1):
@@ -281,7 +291,16 @@ def search(
     prices = train([(plan.candidate(b, best.experiment, "price"), "price") for b in fewer])
     result = SearchResult(tuple(tried), number, complete, tuple(prices))
     save_search(root / plan.folder_name, plan, result)
-    return result
+    return _with_network(result, roots)
+
+
+def _with_network(result: SearchResult, roots: Sequence[Path]) -> SearchResult:
+    digest = result.best.experiment.digest()
+    try:
+        [run] = load_record(record_of(digest, roots), digest)[1]
+    except FileNotFoundError:
+        return result
+    return replace(result, network=run)
 
 
 def _outcome(
@@ -289,7 +308,7 @@ def _outcome(
 ) -> Tried:
     digest = experiment.digest()
     try:
-        [run] = load_record(record_of(digest, [Path(root) for root in roots]), digest)[1]
+        [run] = load_record(record_of(digest, roots), digest)[1]
     except FileNotFoundError as error:
         raise ValueError(f"{experiment.label}: {errors.get(digest, error)}") from error
     return plan.outcome(experiment, move, run)

@@ -52,6 +52,8 @@ def test_each_budget_is_tried_once_from_the_network_of_its_parent(found):
     known = {t.experiment.digest() for t in result.tried}
     assert {t.experiment.start for t in result.tried[1:]} <= known
     assert result.best.loss == min(t.loss for t in result.tried)
+    assert result.network is not None
+    assert result.network.loss == result.best.loss
 
 
 def test_the_moves_of_a_round_are_the_neighbours_of_its_parent(found):
@@ -67,6 +69,14 @@ def test_the_moves_of_a_round_are_the_neighbours_of_its_parent(found):
         expected |= {less, *(less.changed(w, 1) for w in near if uses.directions.get(w, 0) < 4)}
     first = [t for t in result.tried[1:] if t.experiment.start == START.digest()]
     assert {t.budget for t in first} == expected
+
+
+def test_no_move_needs_more_directions_than_a_held_layer_has_channels():
+    """The first layer reads one channel."""
+    uses = Budget(START.network.grid, {(0,): 1, (1,): 1})
+    for layers, most in (((2, 3), 2), ((1, 3), 1)):
+        moved = [budget for budget, _ in replace(PLAN, layers=layers).moves(uses)]
+        assert max(max(b.directions.values(), default=0) for b in moved) == most
 
 
 def test_outcomes_are_those_of_the_records(found):
@@ -131,6 +141,7 @@ def test_records_elsewhere_are_found(found, tmp_path):
         again = search(PLAN, new, records=[tmp_path / name], workers=1, progress=False)
         assert told(again) == told(result)
         assert not list(new.glob("*/record"))
+        assert (again.network is None) == (name == "tables")
 
 
 @pytest.mark.parametrize("file", ["search.json", "arrays.npz", "SHA256SUMS"])

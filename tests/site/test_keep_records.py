@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from run_cases import experiment
 
-from cbnlib import run_experiment
+from cbnlib import CNNConfig, TrainConfig, run_experiment
+from cbnlib.runs.experiment import single
 from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import load_search, read_search
+from cbnlib.runs.search import Search, load_search, read_search, search
 from tools.keep_records import LARGEST_MEGABYTES, main, megabytes
 from tools.project import Project
 
@@ -63,6 +64,17 @@ def test_finished_runs_are_kept_once(trained, capsys):
     kept.rename(kept.with_name(f"other-label-{kept.name[-12:]}"))
     assert main(["--root", str(root)]) == 0
     assert "kept" not in capsys.readouterr().out
+
+
+def test_a_search_is_kept_with_its_best_network(tmp_path):
+    start = single("bump", {"n": 8, "samples": 16}, CNNConfig(8, 2, 2), TrainConfig(0.1, 0.01, 2))
+    plan = Search(start, (1, 1), steps=1, rounds=1, beam=1, degree=0)
+    found = search(plan, tmp_path / "_build" / "searches", workers=1, progress=False)
+    assert main(["--root", str(tmp_path)]) == 0
+    kept = {path.name for path in (tmp_path / "records").iterdir()}
+    assert kept == {plan.folder_name, found.best.experiment.folder_name}
+    [run] = load_record(folder_of(found.best.experiment, tmp_path / "records"))[1]
+    assert run.loss == found.best.loss
 
 
 def test_a_damaged_run_is_not_kept(trained, capsys):
