@@ -1,7 +1,11 @@
 """Spectra of a network's pre-activations over a data set, per frequency."""
 
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cbnlib._checks import check_count, check_finite
 from cbnlib.network.frequencies import frequencies
@@ -11,7 +15,7 @@ from cbnlib.spectra.spectrum import Spectrum
 
 
 @torch.no_grad()
-def activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[Spectrum]:
+def pre_activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[Spectrum]:
     r"""Spectra of the pre-activations over a data set.
 
     At each frequency the coefficients $\hat{\tilde\alpha}_\ell(\omega)$ of all samples form a
@@ -76,7 +80,7 @@ def mode_amplitudes(model: CNN, x: Tensor) -> list[Spectrum]:
 
     The root mean square over the samples of $\lVert\hat{\tilde\alpha}_\ell(\omega)\rVert$: one
     number per mode, all channels together. It is the root of the sum of the squares that
-    `activation_spectra` has at that mode; like those, it is not centred.
+    `pre_activation_spectra` has at that mode; like those, it is not centred.
 
     Args:
         model: The network; of the pooling head only the convolutions count.
@@ -103,3 +107,83 @@ def _energy(activations: Tensor) -> Tensor:
     axes = tuple(range(2, activations.ndim))
     a_hat = torch.view_as_real(torch.fft.rfftn(activations, dim=axes, norm="ortho"))
     return a_hat.square().sum(dim=(0, 1, -1)).flatten()
+
+
+T = TypeVar("T")
+Loader = Iterable[Any]
+
+
+class PerLayer(list[T]):
+    """What was found, in the order of the network's modules.
+
+    Attributes:
+        left_out: For each layer of which nothing is known, its name and the reason.
+    """
+
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationSpectrum:
+    r"""The spectrum of what a layer receives or returns, over a data set.
+
+    Attributes:
+        name: The layer's name, as in `named_modules`; with the number of the call, `name (call 2)`,
+            if it is called several times in a pass.
+        kind: `input` for what the layer receives, `output` for what it returns.
+        spectrum: Root-mean-square amplitudes along channel directions, per mode: `values` has shape
+            `[modes, min(samples, channels)]`.
+        samples: How many samples there were.
+        triangle: $R(\omega)$, upper triangular, with $R^*R$ the mean over the samples of
+            $\overline{\hat\alpha(\omega)}\,\hat\alpha(\omega)^\top$; shape
+            `[modes, min(samples, channels), channels]`.
+    """
+
+    name: str
+    kind: Literal["input", "output"]
+    spectrum: Spectrum
+    samples: int
+    triangle: Tensor
+
+    @property
+    def directions(self) -> Tensor:
+        r"""Channel directions $v_i(\omega)$, unit vectors, the one of the largest value first.
+
+        Shape `[modes, directions, channels]`.
+        """
+        raise NotImplementedError
+
+
+def activation_spectra(
+    model: nn.Module,
+    loader: Loader,
+    *,
+    layers: Collection[str] | None = None,
+    centred: bool = False,
+) -> PerLayer[ActivationSpectrum]:
+    r"""Spectra of what the layers of a network receive and return over a data set, per frequency.
+
+    At each frequency the coefficients $\hat\alpha(\omega)$ of all samples form a matrix samples ×
+    channels. The values are its singular values divided by the root of the number of samples.
+
+    Args:
+        model: Any network. It is in evaluation mode during the passes, and afterwards in the mode
+            it was in before.
+        loader: The data, batch by batch: tensors; lists or tuples whose first entry is the input,
+            such as `(x, y)`; or dicts, of which those entries are taken that the network's
+            `forward` names. A single tensor is split into batches.
+        layers: Names of modules, as in `named_modules`; None for all convolutions.
+        centred: Whether the mean over the samples is subtracted, for each pixel and channel. If
+            not, the constant frequency holds it.
+
+    Returns:
+        For each layer and call two: of the input and of the output. What has no spatial axes is
+        named in `left_out`.
+
+    Raises:
+        TypeError: If the model is no network, or a batch is of another kind.
+        ValueError: If there is no sample, a layer has another name, or activations are NaN or
+            infinite; the message names the layer.
+        Exception: What the network raises on the data.
+    """
+    raise NotImplementedError
