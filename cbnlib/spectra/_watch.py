@@ -61,7 +61,7 @@ class Call:
         mine, theirs = (
             (call.grid, call.geometry, call.problem, call.conv) for call in (self, other)
         )
-        return mine == theirs and torch.equal(self._scaled_weight(), other._scaled_weight())
+        return mine == theirs and torch.equal(self.scaled_weight(), other.scaled_weight())
 
     def spectrum(self, *, circular: bool, dtype: torch.dtype | None) -> Spectrum:
         """That of the convolution, and of batch norm if only this was done with the output.
@@ -72,10 +72,11 @@ class Call:
         if isinstance(self.conv, CircularConv):
             return layer_spectrum(self.conv, dtype=dtype)
         geometry = self.geometry or Geometry.of(self.conv)
-        weight = in_precision(self._scaled_weight(), dtype)
+        weight = in_precision(self.scaled_weight(), dtype)
         return geometry.spectrum(weight, self.grid, circular=circular)
 
-    def _scaled_weight(self) -> Tensor:
+    def scaled_weight(self) -> Tensor:
+        """The weight that acted, times the factors of batch norm."""
         factor = self.uses[0] if len(self.uses) == 1 else None
         if factor is None or self.geometry is None:
             return self.weight

@@ -126,7 +126,7 @@ def module_spectra(
     names: dict[Conv, str] = {m: name for name, m in modules if isinstance(m, CONVOLUTIONS)}
     watch = Watch(names)
     with evaluating(model), watch.watching():
-        _without_replicas(model)(x)
+        without_replicas(model)(x)
     spectra: dict[str, Spectrum] = {}
     left_out: dict[str, str] = {}
     for conv, name in names.items():
@@ -152,7 +152,8 @@ def module_spectra(
     return spectra, left_out
 
 
-def _without_replicas(model: nn.Module) -> nn.Module:
+def without_replicas(model: nn.Module) -> nn.Module:
+    """The network itself, of one that `DataParallel` would run in copies."""
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         inner: nn.Module = model.module
         return inner
