@@ -40,7 +40,7 @@ class Detour:
 
 @torch.no_grad()
 def detour(
-    model: CNN, x: Tensor, layers: Sequence[int], *, share: float = 0.5, excess: float | None = None
+    model: CNN, x: Tensor, layers: Sequence[int], *, share: float = 0.5, excess: float = 0.0
 ) -> Detour:
     r"""Lead a constant off the modes of some middle layers, and let it grow behind them.
 
@@ -66,13 +66,13 @@ def detour(
         x: Signals over which the means are taken, shape `[B, c_in, *grid]`.
         layers: Layers of the middle half, counted from 1, which the constant leaves.
         share: Of the pre-activations there that then lies off the kept modes, root mean squares.
-        excess: Squared norm to spend in all. None spends what the biases cost, and nothing grows.
+        excess: Squared norm to spend in all. Nothing grows if the biases leave nothing of it, or
+            no layer lies between the middle half and the last one.
 
     Raises:
         TypeError: If it is not a `CNN`.
         ValueError: If the network is of another kind, a layer is not in the middle half, the share
-            is not below 1, the excess does not pay for the biases, or there is no layer between
-            the middle half and the last one for the rest of it.
+            is not below 1, or the excess is negative.
 
     Source: the detour in the book's statements chapter (S5).
 
@@ -100,12 +100,7 @@ def detour(
     biases = {layer: p[layer - 1] for layer in layers}
     spent = sum(bias**2 for bias in biases.values())
     behind = range(middle[-1] + 1, config.depth)
-    rest = 0.0 if excess is None else check_positive("excess", excess) - spent
-    if rest < 0 or (rest > 0 and not behind):
-        raise ValueError(
-            f"the biases cost {spent:.4g} and {len(behind)} layers are left to grow in, got an "
-            f"excess of {excess}"
-        )
+    rest = max(check_positive("excess", excess, zero=True) - spent, 0.0) if behind else 0.0
     for layer, bias in biases.items():
         wider.convs[layer - 1].bias[-1] = bias  # type: ignore[index]
     for layer in behind:
@@ -118,7 +113,7 @@ def detour(
         conv.bias[-1] = row[-1]  # type: ignore[index]
     last = _constants(wider, x, config.depth)
     curvature = 2 * (1 + float(last.square().sum()))
-    return Detour(wider, spent + max(rest, 0.0), float(last[-1]), curvature)
+    return Detour(wider, spent + rest, float(last[-1]), curvature)
 
 
 def _biases(model: CNN, x: Tensor, share: float) -> list[float]:
