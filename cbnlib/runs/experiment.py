@@ -25,6 +25,9 @@ JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JS
 FORMAT = 1
 """Version of `Experiment.facts`; raised when the meaning of a fact changes."""
 
+EXPLICIT = "explicit"
+"""The `Experiment.start` from the network of S3."""
+
 NEUTRAL: dict[str, dict[str, JSON]] = {
     "training": {"snapshots": 24, "budget": None, "layers": None, "release": 1.0},
     "task digits": {"margin": 0},
@@ -185,7 +188,9 @@ class Experiment:
     label: str = ""
     """For people and folder names; no part of what the experiment is."""
     start: str = ""
-    """Digest of the experiment whose network this one goes on from; empty: a new network."""
+    """Where the weights come from; empty: a new network. A digest: the network of that experiment,
+    with identity layers put in if it is shallower. `explicit`: the network that proves S3, with
+    spare channels drawn from the seed; for the task `low_pass`."""
 
     def __post_init__(self) -> None:
         """Check tasks, seeds and start, write the budget in its one form."""
@@ -198,14 +203,24 @@ class Experiment:
         check_type("network", self.network, CNNConfig)
         check_type("training", self.training, TrainConfig)
         check_type("label", self.label, str)
-        if self.start and (not re.fullmatch("[0-9a-f]{64}", self.start) or len(self.members) > 1):
-            raise ValueError(
-                f"start must be a digest, and then there is one network; got {self.start!r} for "
-                f"{len(self.members)}"
-            )
+        self._check_start()
         if self.training.budget is not None:
             budget = Budget.parse(self.training.budget, self.network.grid)
             object.__setattr__(self, "training", replace(self.training, budget=str(budget)))
+
+    def _check_start(self) -> None:
+        if not self.start:
+            return
+        known = self.start == EXPLICIT or re.fullmatch("[0-9a-f]{64}", self.start)
+        if not known or len(self.members) > 1:
+            raise ValueError(
+                f"start must be a digest or {EXPLICIT!r}, and then there is one network; got "
+                f"{self.start!r} for {len(self.members)}"
+            )
+        if self.start == EXPLICIT and self.tasks[0].name != "low_pass":
+            raise ValueError(
+                f"start {EXPLICIT!r} is for the task 'low_pass', got {self.tasks[0].name!r}"
+            )
 
     @property
     def members(self) -> list[tuple[TaskSpec, int]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
@@ -19,7 +20,7 @@ from cbnlib._extras import extra
 from cbnlib.network.model import CNN, CNNConfig
 from cbnlib.runs import store
 from cbnlib.runs.checkpoint import SECONDS, Checkpointer
-from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.experiment import EXPLICIT, Experiment, TaskSpec
 from cbnlib.runs.format import check_room
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.record import load_record, save_record
@@ -27,6 +28,8 @@ from cbnlib.runs.run import EXAMPLES, MEASURED, HeldOut, Run, TaskFacts, failed
 from cbnlib.spectra.activations import pre_activation_spectra
 from cbnlib.spectra.snapshots import SpectraRecorder, is_finite, snapshot_steps
 from cbnlib.tasks import Task
+from cbnlib.theory.explicit_network import bottleneck_network
+from cbnlib.theory.same_function import deepened, widened
 from cbnlib.training.budget import Budget, start_within
 from cbnlib.training.config import TrainConfig
 from cbnlib.training.ensemble import train_ensemble
@@ -212,20 +215,47 @@ def _train(
 
 
 def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
-    """Where training starts: a new network or another experiment's, ready for the budget."""
-    [(_, seed)], training = experiment.members, experiment.training
+    """Where training starts, as `Experiment.start` says, ready for the budget."""
+    [(spec, seed)], training = experiment.members, experiment.training
     model = CNN(experiment.network, seed=seed)
-    if experiment.start:
-        parent = record_of(experiment.start, roots)
-        [run] = load_record(parent, experiment.start)[1]
-        if run.failure or run.network != experiment.network:
-            what = run.failure or f"a network of {run.network}"
-            raise ValueError(f"cannot go on from {parent}: it has {what}")
-        model.load_state_dict(run.model.state_dict())
+    if experiment.start == EXPLICIT:
+        _make_explicit(model, spec, seed)
+    elif experiment.start:
+        model.load_state_dict(_parent(experiment, roots).state_dict())
     if training.budget is not None and training.layers is not None:
         budget = Budget.parse(training.budget, experiment.network.grid)
         start_within(model, budget, training.layers, grow=seed if experiment.start else None)
     return model
+
+
+def _parent(experiment: Experiment, roots: Sequence[Path]) -> CNN:
+    """The network of the record that an experiment goes on from, as deep as it wants it."""
+    path = record_of(experiment.start, roots)
+    [run] = load_record(path, experiment.start)[1]
+    wanted = experiment.network
+    shallow = min(run.network.depth, wanted.depth)
+    if run.failure or replace(wanted, depth=shallow) != run.network:
+        raise ValueError(
+            f"cannot go on from {path}: it has {run.failure or f'a network of {run.network}'}"
+        )
+    return run.model if run.network == wanted else deepened(run.model, wanted.depth)
+
+
+@torch.no_grad()
+def _make_explicit(model: CNN, spec: TaskSpec, seed: int) -> None:
+    """Give a network the weights of S3 for a low-pass, exact on its data, with spare channels."""
+    supports, relu = cast("Any", spec.options["supports"]), bool(spec.options["relu"])
+    linear = replace(spec, options={**spec.options, "relu": False})
+    bound, wanted = float(linear.load().y.abs().max()), model.config
+    least = bottleneck_network(supports, wanted.grid, wanted.depth, bound, relu_output=relu)
+    begun = widened(least, wanted.width, seed=seed)
+    free = {"gain": wanted.gain, "parametrization": wanted.parametrization}
+    if replace(begun.config, **free) != wanted:
+        raise ValueError(f"the explicit network is one of {begun.config}, not of {wanted}")
+    for new, old in zip(model.convs, begun.convs, strict=True):
+        new.set_blocks(old.blocks().to(new.weight.dtype.to_complex()))
+        if new.bias is not None and old.bias is not None:
+            new.bias.copy_(old.bias)
 
 
 def _folders(digest: str, root: Path) -> list[Path]:
