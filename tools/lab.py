@@ -1,7 +1,7 @@
 """Assemble the modules of `book/lab` into scripts that a page from a disk can run.
 
 A browser loads no module from `file://`. So a script and all that it imports become one: each
-module a function that returns what it exports, in the order in which they are needed.
+module a function that returns what it exports, as `$name`, in the order in which they are needed.
 """
 
 import re
@@ -37,10 +37,10 @@ def _add(module: Path, parts: dict[str, str]) -> None:
         if name not in parts:
             _add(module.with_name(f"{name}.js"), parts)
     exported = [name for _, name in EXPORT.findall(source)]
-    body = IMPORT.sub(lambda found: f"const {found[1]} = {found[2]};".replace(" as ", ": "), source)
+    body = IMPORT.sub(lambda found: f"const {found[1]} = ${found[2]};".replace(" as ", ": "), source)
     body = EXPORT.sub(r"\1\2", body)
     if other := re.search(r"^(import|export)\b.*$", body, re.MULTILINE):
         raise ValueError(f"{module.name}: cannot bundle {other[0]!r}")
     parts[module.stem] = (
-        f"const {module.stem} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
+        f"const ${module.stem} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
     )

@@ -2,14 +2,18 @@
 
 import { Trainer } from "./trainer.js";
 
-const BETWEEN = 120; // milliseconds from one snapshot to the next
-let [trainer, running] = [null, false];
+const [BETWEEN, SHARE] = [120, 8]; // milliseconds of training from one snapshot to the next; at least so often a snapshot's own
+let [trainer, running, lasted] = [null, false, 0];
 
-const post = () => postMessage({ ...trainer.snapshot(), running });
+function post() {
+  const start = performance.now();
+  postMessage({ ...trainer.snapshot(), running });
+  lasted = performance.now() - start;
+}
 
 function work() {
   if (!running) return;
-  const end = performance.now() + BETWEEN;
+  const end = performance.now() + Math.max(BETWEEN, SHARE * lasted);
   while (!trainer.over && performance.now() < end) trainer.step();
   running = !trainer.over;
   post();

@@ -137,11 +137,11 @@ def passes(model, layers):
 
 
 def test_the_middle_half_and_layer_are_those_of_the_library(tab, run):
-    found = tab.evaluate("() => [...Array(13).keys()].map(L => lab_budget.heldLayers(L))")
+    found = tab.evaluate("() => [...Array(13).keys()].map(L => $budget.heldLayers(L))")
     assert [slice(first - 1, last) for first, last in found[2:]] == [
         middle_half(depth) for depth in range(2, 13)
     ]
-    found = tab.evaluate("() => [...Array(13).keys()].map(L => bottleneck.middleLayer(L))")
+    found = tab.evaluate("() => [...Array(13).keys()].map(L => $bottleneck.middleLayer(L))")
     assert found[2:] == [middle_layer(depth) for depth in range(2, 13)]
 
 
