@@ -1,0 +1,25 @@
+"""One browser, with the modules of the page loaded, for all tests of this folder."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.browser.chromium import open_browser
+from tools.lab import bundle
+from tools.project import ROOT
+
+LAB = ROOT / "book" / "lab"
+
+
+@pytest.fixture(scope="package")
+def tab(browser_installed):
+    with open_browser() as browser:
+        yield browser.new_page()
+
+
+@pytest.fixture(scope="package")
+def run(tab):
+    """Run a check of `cases.js` on many cases at once."""
+    tab.add_script_tag(content=bundle(LAB / "worker.js", LAB / "page.js"))
+    tab.add_script_tag(content=Path(__file__).with_name("cases.js").read_text(encoding="utf-8"))
+    return lambda check, cases: tab.evaluate(f"cases => cases.map(checks.{check})", cases)
