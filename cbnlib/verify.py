@@ -109,7 +109,7 @@ def repository() -> Path:
     return root
 
 
-def verify(args: argparse.Namespace) -> int:
+def _verify(args: argparse.Namespace) -> int:
     """Recompute a prediction; return the exit status.
 
     Raises:
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--claims", type=Path, help="default: _build/html/claims.json")
     parser.add_argument("--mnist", default="", help="folder with MNIST's IDX files")
     try:
-        return verify(parser.parse_args(argv))
+        return _verify(parser.parse_args(argv))
     except NotRunError as error:
         print(f"verify: {error}", file=sys.stderr)
         return NOT_RUN
