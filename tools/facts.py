@@ -20,20 +20,14 @@ import nbformat
 from nbformat import NotebookNode
 
 from cbnlib._checks import check_choice
-from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict, claims_of
+from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict
 from cbnlib.book.notebook import NOT_AVAILABLE
+from tools import claims_data, claims_page
+from tools.belief import MOST
+from tools.claims_page import MARKS, table
 from tools.executed import Execution, is_stand_in, links, read_executed
 from tools.project import Project, files_in
 from tools.stability import KEY, agreement, records, stated, within
-
-MARKS: dict[Verdict, str] = {
-    "reproduced": "✓",
-    "partly": "◐",
-    "not reproduced": "✗",
-    "not tested": "○",
-}
-MOST = 0.8
-"""The share of the builds that is most of them."""
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 STABILITY = """\
@@ -102,8 +96,9 @@ class Facts:
 
     def verdicts(self, stem: str) -> str:
         """How many predictions of a chapter were reproduced."""
-        chapter = self._chapters()[stem]
-        return NOT_AVAILABLE if is_stand_in(chapter) else reproduced(claims_of(chapter))
+        if stem in self._claims()["failed"]:
+            return NOT_AVAILABLE
+        return reproduced([claim for chapter, claim in self._stated() if chapter == stem])
 
     def predictions_list(self, verdict: str) -> str:
         """The predictions with this verdict, and what was measured."""
@@ -128,38 +123,32 @@ class Facts:
             )
         return self._noted(lines)
 
+    # What we believe, and every row: all of it from `claims.json`.
+
+    def answer(self) -> str:
+        """How sure we are of which claims of the paper."""
+        return claims_page.answer(self._claims()["claims"])
+
+    def beliefs(self) -> str:
+        """What we believe of each claim of the paper, in a table."""
+        return self._noted([claims_page.beliefs_table(self._claims()["claims"])])
+
+    def belief(self, paper: str) -> str:
+        """What we believe of one claim of the paper."""
+        check_choice("claim", paper, PAPER)
+        [one] = (one for one in self._claims()["claims"] if one["claim"] == paper)
+        return claims_page.belief_text(one)
+
     def claims_overview(self) -> str:
         """The verdicts on each claim, counted."""
-        rows = []
-        for paper, text in SUBJECTS.items():
-            about = [claim for _, claim in self._stated() if claim.paper == paper]
-            counts = [str(COUNTS[what](about)) for what in (*MARKS, "checks")]
-            rows.append([f"{{ref}}`{paper} <claim-{paper.lower()}>`", text, *counts])
-        return self._noted(table(["claim", "in short", *MARKS.values(), "checks"], rows))
+        return self._noted(claims_page.overview(self._claims()["predictions"], COUNTS))
 
     def claims_table(self, paper: str) -> str:
-        """What the chapters state about a claim; a remark that several rows share stands once.
-
-        `mark_rows` gives the rows of its tables their classes.
-        """
+        """What the chapters state about a claim."""
         check_choice("claim", paper, SUBJECTS)
-        found = self._about(paper)
-        if not found:
-            return self._missing()
-        remarks = list(dict.fromkeys(claim.remark for _, claim in found if claim.remark))
-        rows: list[list[str]] = []
-        for stem, group in groupby(found, key=lambda each: each[0]):
-            rows.append([links([stem]), "", ""])
-            for _, claim in group:
-                rows.append(_claim_row(claim))
-                if claim.remark:
-                    number = remarks.index(claim.remark) + 1
-                    rows[-1][-1] += f", [remark {number}](#remark-{paper.lower()}-{number})"
-        lines = table(["task and prediction", "measured", "verdict"], rows)
-        for number, text in enumerate(remarks, start=1):
-            attributes = f"{{#remark-{paper.lower()}-{number} .remark}}"
-            lines += ["", attributes, f"**Remark {number}.** {text}"]
-        return "\n".join([":::::{div} claims", self._noted(lines), ":::::"])
+        self._about(paper)
+        rows = [row for row in self._claims()["predictions"] if row["claim"] == paper]
+        return claims_page.claims_table(paper, rows, self._missing()) if rows else self._missing()
 
     # Executions and what they cost.
 
@@ -262,9 +251,12 @@ class Facts:
         copies = sorted((self.source / "notebooks").glob("*.ipynb"))
         return {copy.stem: read_executed(copy) for copy in copies}
 
+    def _claims(self) -> dict[str, Any]:
+        return claims_data.read(self.source)
+
     def _stated(self) -> list[tuple[str, Claim]]:
-        chapters = self._chapters().items()
-        return [(stem, claim) for stem, chapter in chapters for claim in claims_of(chapter)]
+        rows = self._claims()["predictions"]
+        return [(row["chapter"], Claim.from_row(row)) for row in rows]
 
     def _about(self, paper: str) -> list[tuple[str, Claim]]:
         found = [(stem, claim) for stem, claim in self._stated() if claim.paper == paper]
@@ -278,7 +270,7 @@ class Facts:
 
     def _missing(self) -> str:
         """The chapters that failed; empty if none did."""
-        stems = [stem for stem, chapter in self._chapters().items() if is_stand_in(chapter)]
+        stems = self._claims()["failed"]
         told = "*Chapters that failed on this machine and are not counted:*"
         return f"{told} {links(stems)}." if stems else ""
 
@@ -288,12 +280,6 @@ class Facts:
     def _of_builds(self, tell: Callable[[list[dict[str, Any]]], str]) -> str:
         builds = records(Project.of_source(self.source))
         return tell(builds) if builds else "*No build of the matrix is kept.*"
-
-
-def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
-    """The lines of a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def plain(text: str) -> str:
@@ -338,17 +324,6 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
         "rounding": sum(by_seed < 1),
         "pairs": len(by_seed),
     }
-
-
-def _claim_row(claim: Claim) -> list[str]:
-    added = f" *After looking:* {claim.added}" if claim.added else ""
-    check = f" *A check:* {claim.check}" if claim.check else ""
-    return [
-        f"**{claim.task}.** {claim.prediction}{added}{check}",
-        f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
-        f"{{numref}}`{claim.figure}`",
-        f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}",
-    ]
 
 
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:

@@ -47,12 +47,12 @@ def outcome(project: Project, source: Path, profile: str) -> Path:
 
 
 def stage(project: Project, outcomes: Sequence[Path]) -> None:
-    """Put the Sphinx source folder together: pages, notebooks, their named figures, problem sets.
+    """Put the Sphinx source folder together: pages, notebooks, figures, problem sets, claims.
 
     A notebook that failed has a stand-in. Of each figure there is `<name>.png`, and
     `<name>-small.png` as a thumbnail.
     """
-    from tools import stability
+    from tools import claims_data, crate, stability
     from tools.stand_in import stand_in
     from tools.thumbnails import thumbnail
 
@@ -64,19 +64,32 @@ def stage(project: Project, outcomes: Sequence[Path]) -> None:
         folder.mkdir()
     for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, problems)
-    changing = stability.changing(stability.records(project))
+    builds = stability.records(project)
+    changing = stability.changing(builds)
+    executed = dict[str, dict[str, Any]]()
     for path in outcomes:
         notebook = stored_json(path)
         if path.suffix == ".json":
             notebook = stand_in(project, path.stem, Failure(**notebook))
         else:
             mark_unstable(notebook, path.stem, changing)
+            executed[path.stem] = notebook
             say_how_it_came_about(notebook)
         text = json.dumps(notebook, indent=1, ensure_ascii=False)
         (notebooks / f"{path.stem}.ipynb").write_text(f"{text}\n", encoding="utf-8")
         for name, picture in named_figures(notebook):
             (figures / f"{name}.png").write_bytes(picture)
             (figures / f"{name}-small.png").write_bytes(thumbnail(picture))
+    failed = [path.stem for path in outcomes if path.suffix == ".json"]
+    claims = claims_data.claims_data(executed, failed, builds)
+    claims_data.write(project.source, claims)
+    crate.write(project, executed)
+
+
+def publish_data(project: Project) -> None:
+    """Put what machines read beside the pages."""
+    for path in files_in(project.source, "*.json"):
+        shutil.copy2(path, project.site)
 
 
 def mark_unstable(
@@ -188,6 +201,7 @@ def render(project: Project, profile: str) -> list[str]:
     stage(project, outcomes)
     try:
         run_jupyter_book(project)
+        publish_data(project)
         problems = site_problems(project)
         if problems:
             raise BuildError("\n".join(["the site has broken parts:", *problems]))

@@ -1,4 +1,5 @@
 // The filter of the claims page. Without this script the form stays hidden and every row is there.
+// A filter that leaves rows out opens the boxes that the others are folded in.
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.querySelector(".claims-filter");
   if (!form) return;
@@ -25,11 +26,14 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const { row, text } of rows)
       row.hidden = !verdicts.some((verdict) => row.classList.contains(verdict)) || !wanted.every((word) => text.includes(word));
     const gone = ({ row }) => row.hidden;
+    const filtered = rows.some(gone) || words.value.trim();
     for (const { box, chapters } of tables) {
       for (const { head, rows: own } of chapters) head.hidden = own.every(gone);
       for (const remark of box.querySelectorAll(".remark"))
         remark.hidden = !box.querySelector(`tr:not([hidden]) a[href="#${remark.id}"]`);
-      box.hidden = chapters.every(({ head }) => head.hidden);
+      const folded = box.closest("details");
+      (folded ?? box).hidden = chapters.every(({ head }) => head.hidden);
+      if (folded && filtered) folded.open = true;
     }
     const text = `${rows.filter((row) => !gone(row)).length} of ${rows.length} shown`;
     if (count.textContent !== text) count.textContent = text; // only news is read out

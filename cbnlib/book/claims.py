@@ -17,25 +17,28 @@ from typing import Any, Literal
 from cbnlib._checks import check_choice, check_count
 
 PAPER = {
-    "C1": "CNNs show a convolution bottleneck: few frequencies and channels in the middle layers",
-    "C2": "the CBN rank counts the frequencies kept inside the bottleneck, and their type",
-    "C3": "the parameter norm needed for a function scales as depth × CBN rank",
-    "C4": "at next order the parameter norm depends on the regularity of the function",
-    "C5": "any network of almost optimal parameter norm has the bottleneck in its weights",
-    "C6": "and in its activations, if it is stable under a large learning rate",
-    "C7": "this motivates down-sampling; the results hold with it",
-    "C8": "the bottleneck interprets the functions that CNNs learn on a number of tasks",
+    "C1": "CNNs have a bottleneck: their middle layers keep few frequencies and channels",
+    "C2": "the CBN rank describes it: the number and type of the frequencies kept inside",
+    "C3": "the parameter norm that a function needs grows like depth × CBN rank",
+    "C4": "at next order, the norm depends on the regularity of the function",
+    "C5": "every network with almost optimal norm has the bottleneck in its weights",
+    "C6": "networks that are stable at a large learning rate have it in their activations, too",
+    "C7": "networks may down-sample: the results hold for smaller images in the middle",
+    "C8": "the bottleneck explains the functions that CNNs learn on several tasks",
 }
 """The paper's claims in short (Wen and Jacot, ICML 2024, abstract)."""
 
 OWN = "own"
-SUBJECTS = PAPER | {OWN: "questions of this book, which no claim of the paper answers"}
+SUBJECTS = PAPER | {OWN: "questions of this book that the paper does not ask"}
 """What a prediction may be about."""
 
 KEY = "cbnlib-claim"
 """Where the metadata of a notebook's output hold a claim, for the book to collect."""
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "not tested"]
+Kind = Literal["prediction", "check", "after looking", "own"]
+DIGITS = range(3, 7)
+"""Significant digits of a shown number: as few as leave it on its side of the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Claim:
     check: str = ""
     """Why it can hardly fail, if it is a check of theory and tools and no test: it is shown, but
     not counted."""
+    apart: str = ""
+    """Why it says nothing for or against the paper's claim, if it does not: for example a coarse
+    network that beats the full one. It is shown with any verdict, and counted apart."""
     untested: str = "No run gave a number."
     """Why there may be no value; shown if the verdict is `not tested`."""
     missing: int = 0
@@ -128,12 +134,21 @@ class Claim:
         return not self.check
 
     @property
+    def kind(self) -> Kind:
+        """A check, a question of our own, a row made after looking, or a prediction."""
+        if self.check:
+            return "check"
+        if self.paper == OWN:
+            return "own"
+        return "after looking" if self.added else "prediction"
+
+    @property
     def measured(self) -> str:
         """The median, with the smallest and the largest value; `nothing` if there is none."""
         if not self.values:
             return "nothing"
         numbers = statistics.median(self.values), min(self.values), max(self.values)
-        value, low, high = map(_short, numbers)
+        value, low, high = map(self.short, numbers)
         return value if low == high == value else f"{value} ({low} to {high})"
 
     @property
@@ -154,17 +169,31 @@ class Claim:
     def tolerance(self) -> str:
         """The tolerance in words."""
         ends = (("at least", self.at_least), ("at most", self.at_most))
-        return " and ".join(f"{word} {_short(end)}" for word, end in ends if end is not None)
+        return " and ".join(f"{word} {self.short(end)}" for word, end in ends if end is not None)
+
+    def short(self, number: float) -> str:
+        """A number in three significant digits, more where the tolerance would be crossed."""
+        limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
+        for digits in DIGITS:
+            text = _short(number, digits)
+            shown = float(text.replace(",", ""))
+            if all(
+                (number > end) == (shown > end) and (number < end) == (shown < end)
+                for end in limits
+            ):
+                break
+        return text
 
     def shown(self) -> dict[str, str]:
         """What a notebook's page shows, by MIME type."""
         subject = "our own" if self.paper == OWN else self.paper
         added = f"After looking: {self.added}" if self.added else ""
         check = f"A check: {self.check}" if self.check else ""
+        apart = f"Counted apart: {self.apart}" if self.apart else ""
         text = (
             f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
             f"Measured, {self.quantity}: {self.measured}; predicted {self.tolerance}; "
-            f"{self.score}. {' '.join(filter(None, [self.remark, added, check]))}"
+            f"{self.score}. {' '.join(filter(None, [self.remark, added, check, apart]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}
 
@@ -188,6 +217,18 @@ class Claim:
         if verdict != claim.verdict:
             raise ValueError(f"verdict {verdict!r}, but the numbers say {claim.verdict!r}")
         return claim
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Claim":
+        """The claim of a row of `claims.json`.
+
+        Raises:
+            ValueError: As `from_facts`.
+            KeyError: If the row lacks something.
+        """
+        own = {"paper": row["claim"], "missing": row["counts"]["missing"], **row["tolerance"]}
+        names = {field.name for field in fields(cls)} - own.keys()
+        return cls.from_facts(own | {name: row[name] for name in (*names, "verdict")})
 
 
 def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Claim's fields
@@ -222,8 +263,10 @@ def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
     return [Claim.from_facts(facts) for facts in stated]
 
 
-def _short(number: float) -> str:
-    """Four digits and no trailing zeros, or all digits before the point: 12, 0.01235, 45678."""
+def _short(number: float, digits: int) -> str:
+    """So many digits and no trailing zeros; counts stay whole: 12, 0.0123, 1214, 115,000."""
     size = abs(number)
-    whole = size < 1e6 and (size >= 1e3 or float(number).is_integer())
-    return f"{number:.0f}" if whole else f"{number:.4g}"
+    if size < 1e5 and float(number).is_integer():
+        return f"{number:.0f}"
+    rounded = float(f"{number:.{digits}g}")
+    return f"{rounded:,.0f}" if 1e3 <= size < 1e6 else f"{rounded:.{digits}g}"

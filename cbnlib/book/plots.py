@@ -99,6 +99,7 @@ def plot_spectra(
     *,
     quantity: str = "singular value",
     largest_degree: int | None = None,
+    highest: float | None = None,
 ) -> Axes:
     r"""Draw the book's signature figure: singular values by layer, coloured by degree.
 
@@ -111,6 +112,8 @@ def plot_spectra(
         quantity: What the values are, for the vertical axis.
         largest_degree: Degree at which colours and markers end; higher ones look like it.
             None for the largest degree there is, at most 7.
+        highest: Where the vertical axis ends. A layer with larger values, which are not drawn,
+            says how large they are. None for an axis that shows all values.
 
     Returns:
         The axes.
@@ -123,6 +126,7 @@ def plot_spectra(
         degree = np.asarray(spectrum.degree).clip(max=largest)
         for d in np.unique(degree)[::-1]:
             values = np.asarray(spectrum.values)[degree == d].ravel()
+            values = values if highest is None else values[values <= highest]
             x = layer + 0.7 * (d / max(1, largest) - 0.5)
             ax.scatter(
                 np.full(values.shape, x),
@@ -138,7 +142,11 @@ def plot_spectra(
         ax.axvline(edge, color="0.9", linewidth=0.8, zorder=0)
     ax.set(xlabel=r"layer $\ell$", ylabel=quantity, xlim=(0.5, len(spectra) + 0.5))
     ax.set_xticks(range(1, len(spectra) + 1))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=0, top=highest)
+    for layer, spectrum in enumerate(spectra, start=1):
+        most = float(np.asarray(spectrum.values).max())
+        if highest is not None and most > highest:
+            ax.text(layer, highest, f"↑ {most:.1f}", ha="center", va="top", fontsize=9)
     return _degree_legend(ax, largest, more=top > largest)
 
 

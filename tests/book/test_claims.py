@@ -126,14 +126,33 @@ def test_the_claims_of_a_notebook_are_found_and_checked():
 
 
 @pytest.mark.parametrize(
-    ("number", "text"),
+    ("changes", "kind"),
     [
-        (12.0, "12"),
-        (0.0123456, "0.01235"),
-        (1.5e-12, "1.5e-12"),
-        (12345.6, "12346"),
-        (2.5e7, "2.5e+07"),
+        ({}, "prediction"),
+        ({"added": "Came later."}, "after looking"),
+        ({"added": "Came later.", "check": "It is proved."}, "check"),
+        ({"paper": "own", "added": "Came later."}, "own"),
+        ({"apart": "The coarse network is better."}, "prediction"),
     ],
 )
-def test_numbers_are_short(number, text):
-    assert claims._short(number) == text
+def test_the_kind_of_a_claim(changes, kind):
+    assert stated((3,), at_most=5, **changes).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("number", "limit", "text"),
+    [
+        (12.0, 5, "12"),
+        (0.0123456, 5, "0.0123"),
+        (1.5e-12, 5, "1.5e-12"),
+        (1214.0, 5, "1214"),
+        (12345.6, 5, "12,300"),
+        (643700.0, 5, "644,000"),
+        (2.5e7, 5, "2.5e+07"),
+        (1.0541, 1.05, "1.054"),  # three digits would put it within
+        (1.0000001, 1, "1"),
+        (0.15, 0.15, "0.15"),
+    ],
+)
+def test_numbers_are_short(number, limit, text):
+    assert stated((number,), at_most=limit).short(number) == text

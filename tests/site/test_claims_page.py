@@ -1,4 +1,4 @@
-"""The page of all claims: a filter that hides rows."""
+"""The page of all claims: a filter that hides rows and unfolds those that it leaves."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tools.browser.chromium import open_browser, visit
-from tools.facts import MARKS
+from tools.claims_page import MARKS
 from tools.pages import Page
 from tools.project import ROOT
 
@@ -17,7 +17,8 @@ def row(kind, text, remark=""):
 
 
 TABLES = "".join(
-    f'<div class="claims"><table><tbody>{rows}</tbody></table>{remarks}</div>'
+    '<details class="claims-rows"><summary>Rows</summary>'
+    f'<div class="claims"><table><tbody>{rows}</tbody></table>{remarks}</div></details>'
     for rows, remarks in (
         (
             row("chapter", "Copying")
@@ -59,8 +60,10 @@ def tab(page):
         assert seen.problems == []
 
 
-def test_at_first_everything_is_shown(tab):
+def test_at_first_everything_is_there_and_folded(tab):
     assert tab.locator("output").inner_text() == "5 of 5 shown"
+    assert tab.evaluate(SHOWN) == []
+    tab.evaluate("document.querySelectorAll('details').forEach(box => box.open = true)")
     assert len(tab.evaluate(SHOWN)) == 10
 
 
@@ -90,5 +93,7 @@ def test_without_its_script_the_page_has_all_rows_and_no_form(page):
     with open_browser() as browser:
         tab = browser.new_context(java_script_enabled=False).new_page()
         tab.goto(page.path.as_uri())
+        for summary in tab.locator("summary").all():
+            summary.click()
         assert tab.locator("tr:visible").count() == 8
         assert tab.locator("form").is_hidden()

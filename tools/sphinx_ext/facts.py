@@ -18,8 +18,9 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.book.claims import claims_of
+from tools.claims_page import MARKS
 from tools.executed import is_stand_in, links, read_executed, without_missing
-from tools.facts import COUNTS, MARKS, Facts, reproduced
+from tools.facts import COUNTS, Facts, reproduced
 
 
 class ChapterCard(SphinxDirective):
