@@ -112,6 +112,9 @@ class _Open:
             if any(hooks) or own_forward(conv):
                 call.problem = "this module has hooks or a forward of its own"
             return
+        if conv.weight.is_complex():
+            call.problem = "the weight is complex"
+            return
         if len(self.inside) != 1:
             call.problem = f"{len(self.inside)} convolutions act inside this module, not one"
             return

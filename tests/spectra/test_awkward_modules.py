@@ -364,7 +364,7 @@ NOT_KNOWN = {
     ),
     "complex": (
         lambda: one(zeros(dtype=torch.cdouble), lambda net, x: net.layer(x + 0j)),
-        {"layer": "3 convolutions act inside"},
+        {"layer": "the weight is complex"},
     ),
     "ours, with a hook": (
         lambda: hooked(lambda _, __, y: 3 * y, CircularConv(2, 2, GRID)),
