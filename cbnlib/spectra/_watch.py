@@ -61,7 +61,7 @@ class Call:
     def is_like(self, other: "Call") -> bool:
         """Whether two calls of one name have the same spectrum, or the same problem."""
         mine, theirs = ((call.grid, call.geometry, call.problem) for call in (self, other))
-        return mine == theirs and torch.equal(self._scaled_weight(), other._scaled_weight())
+        return mine == theirs and torch.equal(self.scaled_weight(), other.scaled_weight())
 
     @property
     def with_batch_norm(self) -> bool:
@@ -77,10 +77,11 @@ class Call:
         if isinstance(self.conv, CircularConv):
             return layer_spectrum(self.conv, dtype=dtype)
         assert self.geometry is not None, self.problem
-        weight = in_precision(self._scaled_weight(), dtype)
+        weight = in_precision(self.scaled_weight(), dtype)
         return self.geometry.spectrum(weight, self.grid, circular=circular)
 
-    def _scaled_weight(self) -> Tensor:
+    def scaled_weight(self) -> Tensor:
+        """The weight that acted, times the factors of batch norm."""
         factor = self.uses[0] if len(self.uses) == 1 else None
         if factor is None or self.geometry is None:
             return self.weight

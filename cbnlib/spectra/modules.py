@@ -152,7 +152,7 @@ def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[
     """
     watch = Watch(check_type("model", model, nn.Module))
     with evaluating(model), watch.watching():
-        _without_replicas(model)(x)
+        without_replicas(model)(x)
     calls: dict[str, Call] = {}
     left_out: dict[str, str] = {}
     for name in dict.fromkeys([*watch.names.values(), *(call.name for call in watch.calls)]):
@@ -175,7 +175,8 @@ def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[
     return calls, left_out
 
 
-def _without_replicas(model: nn.Module) -> nn.Module:
+def without_replicas(model: nn.Module) -> nn.Module:
+    """The network itself, of one that `DataParallel` would run in copies."""
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         inner: nn.Module = model.module
         return inner
