@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from cbnlib.runs.obtain import obtain, run_experiment, run_task
     from cbnlib.runs.run import Run
     from cbnlib.runs.search import Search, search
-    from cbnlib.spectra.activations import activation_spectra
+    from cbnlib.spectra.activations import activation_spectra, pre_activation_spectra
+    from cbnlib.spectra.alignment import alignment
     from cbnlib.spectra.convolutions import layer_spectrum, weight_spectra
     from cbnlib.spectra.modules import conv_spectrum
+    from cbnlib.spectra.response import frequency_response
     from cbnlib.spectra.spectrum import Spectrum
     from cbnlib.training.budget import Budget
     from cbnlib.training.config import TrainConfig
@@ -46,9 +48,11 @@ _HOMES = {
     "runs.obtain": ("obtain", "run_experiment", "run_task"),
     "runs.run": ("Run",),
     "runs.search": ("Search", "search"),
-    "spectra.activations": ("activation_spectra",),
+    "spectra.activations": ("activation_spectra", "pre_activation_spectra"),
+    "spectra.alignment": ("alignment",),
     "spectra.convolutions": ("layer_spectrum", "weight_spectra"),
     "spectra.modules": ("conv_spectrum",),
+    "spectra.response": ("frequency_response",),
     "spectra.spectrum": ("Spectrum",),
     "training.budget": ("Budget",),
     "training.config": ("TrainConfig",),
@@ -72,11 +76,14 @@ __all__ = [
     "TrainConfig",
     "TrainingDivergedError",
     "activation_spectra",
+    "alignment",
     "conv_spectrum",
     "evaluate",
     "frequencies",
+    "frequency_response",
     "layer_spectrum",
     "obtain",
+    "pre_activation_spectra",
     "run_experiment",
     "run_task",
     "search",

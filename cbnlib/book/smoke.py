@@ -15,7 +15,7 @@ from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import run_experiment
 from cbnlib.runs.run import MEASURED, Run, failed
 from cbnlib.runs.search import Search, SearchResult, Tried, search
-from cbnlib.spectra.activations import activation_spectra, mode_amplitudes
+from cbnlib.spectra.activations import mode_amplitudes, pre_activation_spectra
 from cbnlib.spectra.convolutions import weight_spectra
 from cbnlib.spectra.snapshots import SAMPLES, SpectraSnapshot
 from cbnlib.tasks import Task
@@ -114,5 +114,5 @@ def _zeroed(run: Run, task: Task) -> Run:
         fit=evaluate(model, task.x, task.y, loss=task.loss),
         norm=0.0,
         spectra=[*run.spectra[:-1], SpectraSnapshot(last, weight_spectra(model), amplitudes)],
-        activations=activation_spectra(model, task.x[:MEASURED]),
+        activations=pre_activation_spectra(model, task.x[:MEASURED]),
     )

@@ -24,7 +24,7 @@ from cbnlib.runs.format import check_room
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.record import load_record, save_record
 from cbnlib.runs.run import EXAMPLES, MEASURED, HeldOut, Run, TaskFacts, failed
-from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.activations import pre_activation_spectra
 from cbnlib.spectra.snapshots import SpectraRecorder, is_finite, snapshot_steps
 from cbnlib.tasks import Task
 from cbnlib.training.budget import Budget, start_within
@@ -45,7 +45,7 @@ def run_task(
 ) -> Run:
     """Draw a network, train it on a task and measure it on all of the task's data.
 
-    The run has no spectra; `weight_spectra` and `activation_spectra` give those at the end.
+    The run has no spectra; `weight_spectra` and `pre_activation_spectra` give those at the end.
 
     Args:
         task: The data and the loss that goes with them.
@@ -341,7 +341,9 @@ def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> 
         fit=fit,
         norm=float(model.parameter_norm().detach()),
         spectra=recorder.taken if recorder is not None else [],
-        activations=activation_spectra(model, task.x[:MEASURED]) if recorder is not None else [],
+        activations=pre_activation_spectra(model, task.x[:MEASURED])
+        if recorder is not None
+        else [],
         held_out=_on_held_out(model, task),
     )
 

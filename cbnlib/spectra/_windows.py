@@ -56,7 +56,7 @@ class Window:
             parts = in_slices(self._with_shares, len(self._members), math.prod(shape))
             values, shares = (torch.cat(part) for part in zip(*parts, strict=True))
         else:
-            blocks = self._transform() if self._fft_is_faster else self._blocks
+            blocks = self._transform() if self._fft_is_faster else self.blocks
             values = singular_values(blocks, len(self._members), shape)
         values, order = values.flatten(1).sort(dim=1, descending=True)  # of all groups together
         if shares is not None:
@@ -89,14 +89,14 @@ class Window:
         turns = 2 * torch.pi * self._members[rows].double() @ (q.double() / n).mT
         return torch.complex(turns.cos().to(terms) @ terms, -turns.sin().to(terms) @ terms)
 
-    def _blocks(self, rows: Tensor) -> Tensor:
-        """Shape `[rows, groups, c_out / groups, aliases * c_in / groups]`."""
+    def blocks(self, rows: Tensor) -> Tensor:
+        """Of some modes, shape `[rows, groups, c_out / groups, aliases * c_in / groups]`."""
         by_member = self._sum_over_taps(rows, self._terms)
         shape = (*by_member.shape[:2], self.groups, -1, self.w.shape[1])
         return by_member.reshape(shape).permute(0, 2, 3, 1, 4).flatten(3)
 
     def _with_shares(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        _, values, vh = singular_vectors(self._blocks(rows))
+        _, values, vh = singular_vectors(self.blocks(rows))
         return values, vh.abs().square().unflatten(-1, (self._aliases, -1)).sum(-1)
 
     @property
@@ -135,7 +135,7 @@ class Window:
         return fits and not spread_out and math.prod(self._window) > _DIRECT_TAPS
 
     def _transform(self) -> Callable[[Tensor], Tensor]:
-        """What `_blocks` is, made by one `rfftn` that the cores share."""
+        """What `blocks` is, made by one `rfftn` that the cores share."""
         freqs = frequencies(self.grid)
         shape = (*self.w.shape[:2], *freqs.half_grid)
         blocks = torch.empty(shape, dtype=self.w.dtype.to_complex(), device=self.w.device)

@@ -1,73 +1,156 @@
-"""Spectra of a network's pre-activations over a data set, per frequency."""
+"""Spectra of what layers receive and return over a data set, per frequency."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cbnlib._checks import check_count, check_finite
+from cbnlib._checks import check_count, check_finite, check_flag
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CNN
-from cbnlib.spectra._svd import singular_values, without_dust
+from cbnlib.spectra._passes import SAMPLES, End, Loader, PerLayer, find_layers, inputs_of, run
+from cbnlib.spectra._svd import singular_values, singular_vectors
+from cbnlib.spectra._triangle import Triangles
 from cbnlib.spectra.spectrum import Spectrum
 
 
-@torch.no_grad()
-def activation_spectra(model: CNN, x: Tensor, *, batch_size: int = 512) -> list[Spectrum]:
-    r"""Spectra of the pre-activations over a data set.
+@dataclass(frozen=True, eq=False)
+class ActivationSpectrum:
+    r"""The spectrum of what a layer receives or returns, over a data set.
 
-    At each frequency the coefficients $\hat{\tilde\alpha}_\ell(\omega)$ of all samples form a
-    matrix samples × channels; the values are its singular values divided by the root of the
-    number of samples, i.e. root-mean-square amplitudes along channel directions. They are not
-    centred: the constant frequency holds the mean.
+    Attributes:
+        name: The layer's name, as in `named_modules`. If it is called several times in a pass, the
+            number of the call follows, `name (call 2)`; if on several grids, the grid.
+        kind: `input` for what the layer receives, `output` for what it returns.
+        spectrum: Root-mean-square amplitudes along channel directions; its values have shape
+            `[modes, min(samples, channels)]`.
+        samples: How many there were.
+        triangle: $R(\omega)$, an upper triangular matrix with these singular values and channel
+            directions: $R^*R$ is the mean of $\overline{\hat\alpha(\omega)}\,
+            \hat\alpha(\omega)^\top$ over the samples. Shape `[modes, rows, channels]`.
+    """
+
+    name: str
+    kind: End
+    spectrum: Spectrum
+    samples: int
+    triangle: Tensor
+
+    @property
+    def directions(self) -> Tensor:
+        r"""The channel direction of each value of the spectrum, a complex unit vector.
+
+        $\hat\alpha(\omega)$ has the root mean square $\sigma_i(\omega)$ along
+        $v_i(\omega)\in\mathbb C^c$. Shape `[modes, directions, channels]`.
+        """
+        return singular_vectors(self.triangle)[2][:, : self.spectrum.values.shape[1]]
+
+
+def activation_spectra(
+    model: nn.Module,
+    loader: Loader,
+    *,
+    layers: Collection[str] | None = None,
+    centred: bool = False,
+) -> PerLayer[ActivationSpectrum]:
+    r"""Spectra of what the layers of any network receive and return over a data set.
+
+    At each frequency the unitary Fourier coefficients $\hat\alpha(\omega)\in\mathbb C^c$ of all $n$
+    samples form a matrix samples × channels. The values are its singular values divided by
+    $\sqrt n$: root-mean-square amplitudes along channel directions. Between the output of a
+    convolution and the input of the next one lies the non-linearity.
+
+    The data go through once. The matrices are kept as QR factors in double precision, which need
+    about $8Nc^2$ bytes for $c$ channels on $N$ pixels, however many samples there are. No squares
+    are formed, so small values are as exact as large ones.
+
+    Args:
+        model: Any network. It is in evaluation mode during the passes, and afterwards in the mode
+            it was in before. No gradients are computed.
+        loader: The data, batch by batch, moved to the network's device. A batch is a tensor; a list
+            or tuple that begins with the input, such as `(x, y)`; or a dict, of which the network
+            gets what its `forward` names. A single tensor is split into batches.
+        layers: Names of modules, as in `named_modules`; None for all convolutions.
+        centred: Whether the mean over the samples is subtracted, for each pixel and channel. If
+            not, the constant frequency holds the mean of the pixels.
+
+    Returns:
+        A list with two spectra for each layer and call, of the input and the output. Its attribute
+        `left_out` names what has no spatial axes or was not called, with the reason.
+
+    Raises:
+        TypeError: If the model is no network, or a batch is of another kind.
+        ValueError: If there is no batch, the network has no such layer, or signals are NaN or
+            infinite; the message names the layer.
+        Exception: What the network raises on the data.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv1d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv1d(4, 2, 3))
+        >>> data = [(torch.randn(5, 1, 8), "labels") for _ in range(3)]
+        >>> for found in activation_spectra(model, data):
+        ...     print(found.name, found.kind, tuple(found.spectrum.values.shape), found.samples)
+        0 input (5, 1) 15
+        0 output (5, 4) 15
+        2 input (5, 4) 15
+        2 output (4, 2) 15
+    """
+    names = find_layers(model, layers)
+    check_flag("centred", centred)
+    triangles: dict[tuple[nn.Module, int, End, tuple[int, ...]], Triangles] = {}
+
+    def see(module: nn.Module, call: int, end: End, signals: Tensor) -> None:
+        key = module, call, end, tuple(signals.shape[1:])
+        triangles.setdefault(key, Triangles(centred=centred)).add(signals)
+
+    left_out = run(model, inputs_of(model, loader), names, see)
+    found = []
+    for layer, name in names.items():
+        keys = [key for key in triangles if key[0] is layer]
+        for key in keys:
+            _, call, end, (_, *grid) = key
+            several_calls = any(other[1] != call for other in keys)
+            several_grids = any(other[:3] == key[:3] and other != key for other in keys)
+            label = f"{name} (call {call})" if several_calls else name
+            label += f" on {'×'.join(map(str, grid))}" if several_grids else ""
+            found.append(_spectrum(label, end, triangles.pop(key), tuple(grid)))
+    return PerLayer(found, left_out)
+
+
+def _spectrum(
+    name: str, end: End, triangles: Triangles, grid: tuple[int, ...]
+) -> ActivationSpectrum:
+    triangle, samples = triangles.finish(), triangles.samples
+    values = singular_values(lambda modes: triangle[modes], len(triangle), triangle.shape[1:])
+    return ActivationSpectrum(name, end, Spectrum(grid, values[:, :samples]), samples, triangle)
+
+
+@torch.no_grad()
+def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
+    r"""The outputs' spectra of `activation_spectra` for a network of this library.
 
     Pre-activations, because there the bottleneck is linear; ReLU may leave its span (S5).
 
     Args:
         model: The network; of the pooling head only the convolutions count.
         x: Inputs, shape `[samples, c_in, *grid]`.
-        batch_size: Samples per pass; bounds the memory, does not change the result.
 
     Returns:
         One spectrum per convolution, with `min(samples, channels)` directions each.
 
     Raises:
-        ValueError: If there is no sample, the batch size is no integer >= 1, the shape does not fit
-            or the data hold NaN.
+        ValueError: If there is no sample, the shape does not fit or the data hold NaN.
     """
     check_count("samples", len(x))
-    check_count("batch_size", batch_size)
     check_finite("x", x)
-    triangles: list[Tensor | None] = [None] * len(model.convs)
-    for batch in x.split(batch_size):
-        layers = model.pre_activations(batch)[: len(triangles)]
-        triangles = [_accumulate(r, a) for r, a in zip(triangles, layers, strict=True)]
+    triangles = [Triangles() for _ in model.convs]
+    for batch in x.split(SAMPLES):
+        for triangle, signals in zip(triangles, model.pre_activations(batch), strict=False):
+            triangle.add(signals)
     return [
-        Spectrum(conv.grid, _values_at_modes(r, conv.grid) / len(x) ** 0.5)
-        for conv, r in zip(model.convs, triangles, strict=True)
-        if r is not None
+        _spectrum("", "output", triangle, conv.grid).spectrum
+        for triangle, conv in zip(triangles, model.convs, strict=True)
     ]
-
-
-def _accumulate(triangle: Tensor | None, activations: Tensor) -> Tensor:
-    """QR of the coefficients seen so far, per frequency: keeps their singular values exactly."""
-    axes = tuple(range(2, activations.ndim))
-    a_hat = torch.fft.rfftn(activations, dim=axes, norm="ortho").flatten(2).permute(2, 0, 1)
-    rows = a_hat if triangle is None else torch.cat([triangle, a_hat], dim=1)
-    updated: Tensor = torch.linalg.qr(rows, mode="r").R
-    if not updated.is_meta and not updated.isfinite().all():  # underflow, as in `_values`
-        check_finite("activations", activations)
-        size = torch.view_as_real(rows).abs().amax(dim=(-3, -2, -1)).view(-1, 1, 1)
-        size = torch.where(size > 0, size, 1)
-        updated = torch.linalg.qr(without_dust(rows / size), mode="r").R * size
-    return updated
-
-
-def _values_at_modes(matrices: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Singular values of matrices given at the stored frequencies, `[modes, directions]`."""
-    modes = frequencies(grid).modes
-    return singular_values(lambda rows: matrices[modes[rows]], len(modes), matrices.shape[1:])
-
-
-_BATCH = 64  # samples per pass
 
 
 @torch.no_grad()
@@ -76,7 +159,7 @@ def mode_amplitudes(model: CNN, x: Tensor) -> list[Spectrum]:
 
     The root mean square over the samples of $\lVert\hat{\tilde\alpha}_\ell(\omega)\rVert$: one
     number per mode, all channels together. It is the root of the sum of the squares that
-    `activation_spectra` has at that mode; like those, it is not centred.
+    `pre_activation_spectra` has at that mode; like those, it is not centred.
 
     Args:
         model: The network; of the pooling head only the convolutions count.
@@ -89,7 +172,7 @@ def mode_amplitudes(model: CNN, x: Tensor) -> list[Spectrum]:
         ValueError: If the shape does not fit the network.
     """
     energies = [torch.zeros(()) for _ in model.convs]
-    for batch in x.split(_BATCH):
+    for batch in x.split(SAMPLES):
         layers = model.pre_activations(batch)[: len(energies)]
         energies = [e + _energy(a) for e, a in zip(energies, layers, strict=True)]
     return [

@@ -6,7 +6,7 @@ import torch
 from model_cases import random_network
 from oracles import dense_matrix_of, randn, rng
 
-from cbnlib import CNN, CircularConv, CNNConfig, activation_spectra
+from cbnlib import CNN, CircularConv, CNNConfig, pre_activation_spectra
 from cbnlib.network.model import CoarseStage
 from cbnlib.network.resampling import Resample
 
@@ -61,7 +61,7 @@ def test_a_coarse_stage_commutes_with_coarse_translations_only(method):
     y = model(x)
     torch.testing.assert_close(model(x.roll((2, -2), (2, 3))), y.roll((2, -2), (2, 3)))
     assert (model(x.roll(1, 2)) - y.roll(1, 2)).abs().max() > 1e-3
-    assert [s.grid for s in activation_spectra(model, x)] == [conv.grid for conv in model.convs]
+    assert [s.grid for s in pre_activation_spectra(model, x)] == [conv.grid for conv in model.convs]
 
 
 @pytest.mark.parametrize("method", METHODS)

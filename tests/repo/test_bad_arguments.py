@@ -60,7 +60,7 @@ from cbnlib.network.resampling import Resample, crop_noise
 from cbnlib.runs.compact import compact
 from cbnlib.runs.experiment import single
 from cbnlib.runs.sweep import grid_of, sweep
-from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.activations import pre_activation_spectra
 from cbnlib.spectra.bottleneck import KeptMode, kept_modes, measure_bottleneck
 from cbnlib.spectra.convolutions import filter_spectrum, spectrum_of_blocks
 from cbnlib.spectra.extremes import conv_extremes
@@ -333,9 +333,9 @@ ROWS = [
     (lambda: layer_spectrum(network().to("meta").convs[0]), V, "weight is on the meta"),
     (lambda: weight_spectra(network().half()), V, "weight of layer 1: the precision must"),
     (lambda: middle_half(0), V, "depth must be an integer >= 1, got 0"),
-    (lambda: activation_spectra(M, X[:0]), V, "samples must be an integer >= 1, got 0"),
-    (lambda: activation_spectra(M, X, batch_size=0), V, "batch_size must be an integer >= 1"),
-    (lambda: activation_spectra(M, X[..., 1:]), V, "grid (8,), got (7,)"),
+    (lambda: pre_activation_spectra(M, X[:0]), V, "samples must be an integer >= 1, got 0"),
+    (lambda: pre_activation_spectra(M, X, batch_size=0), V, "batch_size must be an integer >= 1"),
+    (lambda: pre_activation_spectra(M, X[..., 1:]), V, "grid (8,), got (7,)"),
     (lambda: conv_spectrum(conv(device="meta"), 8), V, "weight is on the meta device"),
     (lambda: conv_spectrum(conv(dtype=torch.half), 8), V, "weight: the precision must be"),
     (lambda: conv_spectrum(conv(dtype=torch.cfloat), 8), V, "weight: the precision must be"),
@@ -572,7 +572,7 @@ ROWS = [
     (lambda: filter_spectrum(holed(torch.ones(20, 20, 40)), 41), V, "filter: 1 of ... NaN or inf"),
     (lambda: filter_spectrum(torch.full((2, 2, 3), 3e38), 41), V, "Fourier blocks: ... NaN or in"),
     (lambda: filter_spectrum(torch.full((2, 2, 40), 3e38), 41), V, "Fourier blocks: ... NaN or in"),
-    (lambda: activation_spectra(M, holed(X)), V, "x: 1 of 32 entries are NaN"),
+    (lambda: pre_activation_spectra(M, holed(X)), V, "x: 1 of 32 entries are NaN"),
     (lambda: layer_spectrum(with_nan(network()).convs[1]), V, "weight: 1 of 32 entries are NaN"),
     (lambda: weight_spectra(with_nan(network())), V, "weight of layer 2: 1 of 32 entries are NaN"),
     (lambda: conv_spectrum(conv2(padding=8), (8, 4)), V, "padding 8, 8 of mode 'circular' does"),

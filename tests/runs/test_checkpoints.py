@@ -12,7 +12,15 @@ import run_cases
 import torch
 from model_cases import parameters
 
-from cbnlib import CNN, CNNConfig, Experiment, TaskSpec, activation_spectra, run_experiment, train
+from cbnlib import (
+    CNN,
+    CNNConfig,
+    Experiment,
+    TaskSpec,
+    pre_activation_spectra,
+    run_experiment,
+    train,
+)
 from cbnlib.runs.checkpoint import CHECKPOINT, Checkpointer, read_checkpoint
 from cbnlib.runs.obtain import RECORD
 from cbnlib.runs.store import ForeignRecordError, RecordError
@@ -160,7 +168,7 @@ def test_amplitudes_are_the_roots_of_summed_squares(grid):
     shape, generator = (150, 1, *axes), torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     for amplitude, spectrum in zip(
-        mode_amplitudes(model, x), activation_spectra(model, x), strict=True
+        mode_amplitudes(model, x), pre_activation_spectra(model, x), strict=True
     ):
         assert amplitude.grid == spectrum.grid
         expected = spectrum.values.square().sum(dim=1, keepdim=True).sqrt()

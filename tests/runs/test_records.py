@@ -20,7 +20,7 @@ from model_cases import LAYERS, parameters, random_layer
 from run_cases import experiment
 from task_cases import mnist_folder
 
-from cbnlib import CNNConfig, TrainConfig, activation_spectra, layer_spectrum, weight_spectra
+from cbnlib import CNNConfig, TrainConfig, layer_spectrum, pre_activation_spectra, weight_spectra
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import CoarseStage
 from cbnlib.runs import store
@@ -339,7 +339,7 @@ def test_weights_that_decayed_are_kept(size, what, tmp_path):
     with torch.no_grad():
         for parameter in run.model.parameters():
             parameter.copy_(size * parameter.sign())
-    run = replace(run, activations=activation_spectra(run.model, run.examples[0]))
+    run = replace(run, activations=pre_activation_spectra(run.model, run.examples[0]))
     save_record(tmp_path / "r", what, [run])
     [kept] = load_record(tmp_path / "r")[1]
     torch.testing.assert_close(parameters(kept.model), parameters(run.model), rtol=1e-3, atol=0)

@@ -15,7 +15,7 @@ import cbnlib.spectra.convolutions
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
-from cbnlib import CNN, CNNConfig, Spectrum, activation_spectra, conv_spectrum
+from cbnlib import CNN, CNNConfig, Spectrum, conv_spectrum, pre_activation_spectra
 from cbnlib.interventions.coordinates import Coordinate, coefficients, swap_modes
 from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
 from cbnlib.spectra.modules import module_spectra
@@ -78,8 +78,10 @@ CALLS = {
     "two devices": lambda: layer_spectra(
         [network().convs[1], CNN(CNNConfig(8, 2, 3), seed=0).convs[1]]
     )[:1],
-    "activations": lambda: activation_spectra(network(), signals(3, 1, 8)),
-    "batches": lambda: activation_spectra(network(grid=(5, 4)), signals(3, 1, 5, 4), batch_size=2),
+    "activations": lambda: pre_activation_spectra(network(), signals(3, 1, 8)),
+    "batches": lambda: pre_activation_spectra(
+        network(grid=(5, 4)), signals(3, 1, 5, 4), batch_size=2
+    ),
     "jacobian": lambda: jacobian(network(), signals(2, 1, 8)),
     "tangent kernel": lambda: ntk_trace(network(), signals(2, 1, 8)),
     "coefficients": lambda: coefficients(signals(2, 2, 8), [1]),

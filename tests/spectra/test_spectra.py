@@ -16,10 +16,10 @@ from torch import nn
 import cbnlib.spectra._svd
 from cbnlib import (
     Spectrum,
-    activation_spectra,
     conv_spectrum,
     frequencies,
     layer_spectrum,
+    pre_activation_spectra,
     weight_spectra,
 )
 from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
@@ -199,7 +199,7 @@ def test_activation_spectra_are_the_svd_of_the_data(grid, head):
     model = random_network(grid=grid, head=head)
     x = randn(11, 1, *grid)
     freqs = frequencies(grid)
-    spectra = activation_spectra(model, x, batch_size=4)
+    spectra = pre_activation_spectra(model, x, batch_size=4)
     assert len(spectra) == len(model.convs)
     for spectrum, activation in zip(spectra, model.pre_activations(x), strict=head != "pooling"):
         a = np.fft.fftn(activation.detach().numpy(), axes=range(2, x.ndim), norm="ortho")

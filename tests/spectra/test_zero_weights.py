@@ -9,7 +9,7 @@ from model_cases import random_network
 from oracles import randn
 from torch import nn
 
-from cbnlib import Spectrum, activation_spectra, conv_spectrum, layer_spectrum, weight_spectra
+from cbnlib import Spectrum, conv_spectrum, layer_spectrum, pre_activation_spectra, weight_spectra
 from cbnlib.book.plots import plot_heat_map
 from cbnlib.interventions.coordinates import (
     Coordinate,
@@ -60,7 +60,7 @@ NO_BIAS = zero_network(bias=False, nonlinearity="none")
 def test_spectra_are_zero():
     conv = nn.Conv1d(1, 2, 3, padding=1)
     nn.init.zeros_(conv.weight)
-    spectra = [*weight_spectra(MODEL), *activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
+    spectra = [*weight_spectra(MODEL), *pre_activation_spectra(MODEL, X), conv_spectrum(conv, 8)]
     spectra += module_spectra(MODEL, X)[0].values()
     for spectrum in spectra:
         assert not spectrum.values.any()
@@ -150,7 +150,7 @@ def test_activations_too_small_to_be_squared(size):
     model, x = random_network(grid=8, width=4, depth=3).float(), bump(8, samples=20).x
     for parameter in model.parameters():
         parameter.data = size * randn(*parameter.shape).sign().float()
-    found = activation_spectra(model, x)
-    exact = activation_spectra(model.double(), x.double())
+    found = pre_activation_spectra(model, x)
+    exact = pre_activation_spectra(model.double(), x.double())
     for a, b in zip(found, exact, strict=True):
         assert (a.values - b.values).abs().max() < 1e-6 * b.values.max()
