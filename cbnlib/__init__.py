@@ -9,10 +9,11 @@ The rooms, each named after what it answers; a room imports only from those abov
 * `interventions`: what one does to a trained network.
 * `tasks`: on which data.
 * `runs`: what is kept. Experiments, runs, records, sweeps.
+* `xray`: what can be said of any network. The command `python -m cbnlib.xray`.
 * `book`: the book's furniture. Figures, claims, notebooks.
 
-The names below are loaded when they are first used. `network`, `spectra`, `training`, `theory` and
-`interventions` need PyTorch and NumPy alone; each other room has an extra.
+The names below are loaded when they are first used. `network`, `spectra`, `training`, `theory`,
+`interventions` and `xray` need PyTorch and NumPy alone; each other room has an extra.
 """
 
 from importlib import import_module

@@ -5,7 +5,7 @@ output, batch norm may follow in one call and not in the next.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from cbnlib.network.layers import CircularConv
 from cbnlib.spectra._embedding import Geometry
-from cbnlib.spectra._supported import TorchConv, in_precision, own_forward
+from cbnlib.spectra._supported import CONVOLUTIONS, TorchConv, in_precision, own_forward
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum
 
@@ -38,10 +38,11 @@ class Convolution:
 
 @dataclass(eq=False)
 class Call:
-    """One call of a convolution module.
+    """One call of a convolution module, or one convolution outside of them.
 
     Attributes:
-        conv: The module.
+        name: What the module is called, or the parameter that is the weight, without `.weight`.
+        conv: The module, if it is one's.
         grid: Pixels per axis of its input.
         problem: Why the module is not just one convolution of its input, or empty.
         weight: The weight that acted; empty of a `CircularConv`.
@@ -49,7 +50,8 @@ class Call:
         uses: What was done with the output: of batch norm its factor per channel, else None.
     """
 
-    conv: Conv
+    name: str
+    conv: Conv | None
     grid: tuple[int, ...]
     problem: str = ""
     weight: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -57,11 +59,14 @@ class Call:
     uses: list[Tensor | None] = field(default_factory=list)
 
     def is_like(self, other: "Call") -> bool:
-        """Whether two calls of a module have the same spectrum, or the same problem."""
-        mine, theirs = (
-            (call.grid, call.geometry, call.problem, call.conv) for call in (self, other)
-        )
+        """Whether two calls of one name have the same spectrum, or the same problem."""
+        mine, theirs = ((call.grid, call.geometry, call.problem) for call in (self, other))
         return mine == theirs and torch.equal(self.scaled_weight(), other.scaled_weight())
+
+    @property
+    def with_batch_norm(self) -> bool:
+        """Whether only batch norm was done with the output."""
+        return len(self.uses) == 1 and self.uses[0] is not None
 
     def spectrum(self, *, circular: bool, dtype: torch.dtype | None) -> Spectrum:
         """That of the convolution, and of batch norm if only this was done with the output.
@@ -71,9 +76,9 @@ class Call:
         """
         if isinstance(self.conv, CircularConv):
             return layer_spectrum(self.conv, dtype=dtype)
-        geometry = self.geometry or Geometry.of(self.conv)
+        assert self.geometry is not None, self.problem
         weight = in_precision(self.scaled_weight(), dtype)
-        return geometry.spectrum(weight, self.grid, circular=circular)
+        return self.geometry.spectrum(weight, self.grid, circular=circular)
 
     def scaled_weight(self) -> Tensor:
         """The weight that acted, times the factors of batch norm."""
@@ -92,13 +97,14 @@ class _Open:
     """A call that has not returned: its input, in which state, and the convolutions so far."""
 
     call: Call
+    conv: Conv
     x: Tensor
     version: int
     inside: list[Convolution] = field(default_factory=list)
 
     def close(self, output: object) -> None:
         """Note what the call did: how its one convolution acted, or the problem."""
-        call, conv = self.call, self.call.conv
+        call, conv = self.call, self.conv
         hooks = len(conv._forward_pre_hooks) > 1, len(conv._forward_hooks) > 1  # one is ours
         if type(conv).__call__ is not nn.Module.__call__:
             call.problem = "this module has a __call__ of its own"
@@ -106,6 +112,9 @@ class _Open:
         if isinstance(conv, CircularConv):
             if any(hooks) or own_forward(conv):
                 call.problem = "this module has hooks or a forward of its own"
+            return
+        if conv.weight.is_complex():
+            call.problem = "the weight is complex"
             return
         if len(self.inside) != 1:
             call.problem = f"{len(self.inside)} convolutions act inside this module, not one"
@@ -121,17 +130,29 @@ class _Open:
 
 
 class Watch(TorchDispatchMode):
-    """Notes the calls of convolution modules, and how many convolutions ran outside of them."""
+    """Notes the calls of convolution modules, and the convolutions outside of them.
 
-    def __init__(self, convs: Mapping[Conv, str]) -> None:
-        """Take the modules to watch, with their names."""
+    Attributes:
+        names: The modules to watch, with their names.
+        calls: What was noted.
+        others: How many operations are of a kind that is not known, as of a quantised network.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Take the network to watch."""
         super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
-        self.convs = convs
+        modules = model.named_modules()
+        self.names: dict[Conv, str] = {
+            m: name for name, m in modules if isinstance(m, CONVOLUTIONS)
+        }
         self.calls: list[Call] = []
         self.others = 0
+        held = [*model.named_parameters(), *model.named_buffers()]
+        self._held = {id(tensor): (tensor, name.removesuffix(".weight")) for name, tensor in held}
+        self._loose = 0
         self._open: list[_Open] = []
         self._outputs: dict[int, tuple[ref[Tensor], Call]] = {}
-        self._weights: dict[Conv, Tensor] = {}
+        self._weights: dict[str, Tensor] = {}
         self._padded: dict[int, tuple[ref[Tensor], Tensor, int, list[int]]] = {}
 
     @contextmanager
@@ -139,7 +160,7 @@ class Watch(TorchDispatchMode):
         """Watch what happens in this context. An error says which convolution was called last."""
         hooks = []
         try:
-            for conv in self.convs:
+            for conv in self.names:
                 enter = conv.register_forward_pre_hook(self._enter, with_kwargs=True, prepend=True)
                 leave = conv.register_forward_hook(self._leave, always_call=True)
                 hooks += [enter, leave]
@@ -147,16 +168,16 @@ class Watch(TorchDispatchMode):
                 yield
         except Exception as error:
             if self.calls:
-                error.add_note(f"last convolution called: {self.convs[self.calls[-1].conv]!r}")
+                error.add_note(f"last convolution called: {self.calls[-1].name!r}")
             raise
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def different_calls(self, conv: Conv) -> dict[int, Call]:
-        """The calls of a module, each the first of those that are alike, by number from 1."""
+    def different_calls(self, name: str) -> dict[int, Call]:
+        """The calls of one name, each the first of those that are alike, by number from 1."""
         different: dict[int, Call] = {}
-        for number, call in enumerate((call for call in self.calls if call.conv is conv), start=1):
+        for number, call in enumerate((call for call in self.calls if call.name == name), start=1):
             if not any(call.is_like(other) for other in different.values()):
                 different[number] = call
         return different
@@ -164,8 +185,8 @@ class Watch(TorchDispatchMode):
     def _enter(self, conv: Conv, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         x = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
         axes = len(conv.grid if isinstance(conv, CircularConv) else conv.kernel_size)
-        self.calls.append(Call(conv, tuple(x.shape[-axes:])))
-        self._open.append(_Open(self.calls[-1], x, _version(x)))
+        self.calls.append(Call(self.names[conv], conv, tuple(x.shape[-axes:])))
+        self._open.append(_Open(self.calls[-1], conv, x, _version(x)))
 
     def _leave(self, _: object, __: object, output: object) -> None:
         opened = self._open.pop()
@@ -190,13 +211,27 @@ class Watch(TorchDispatchMode):
         output = func(*args, **(kwargs or {}))
         if name == "aten::constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
             self._padded[id(output)] = ref(output), args[0], version, args[1]
-        elif name in ("aten::convolution", "aten::_convolution") and self._open:
-            self._open[-1].inside.append(self._convolution(args, version, output))
+        elif name in ("aten::convolution", "aten::_convolution"):
+            self._note(args, version, output)
         elif re.search("conv(?!ert)", name):
             self.others += 1
         return output
 
-    def _convolution(self, args: tuple[Any, ...], version: int, output: Tensor) -> Convolution:
+    def _note(self, args: tuple[Any, ...], version: int, output: Tensor) -> None:
+        if self._open:
+            name = self._open[-1].call.name
+            self._open[-1].inside.append(self._convolution(name, args, version, output))
+            return
+        self._loose += 1
+        _, name = self._held.get(id(args[1]), (None, f"convolution {self._loose}"))
+        done = self._convolution(name, args, version, output)
+        grid = tuple(done.x.shape[2:])
+        self.calls.append(Call(name, None, grid, "", done.weight, done.geometry))
+        self._outputs[id(output)] = ref(output), self.calls[-1]
+
+    def _convolution(
+        self, name: str, args: tuple[Any, ...], version: int, output: Tensor
+    ) -> Convolution:
         x, weight, _, stride, padding, dilation, transposed, output_padding, groups = args[:9]
         added = [(p, p) for p in padding]
         known, source, before, pads = self._padded.get(id(x), (None, x, 0, []))
@@ -207,14 +242,13 @@ class Watch(TorchDispatchMode):
                 added[-1 - i] = left + pads[2 * i], right + pads[2 * i + 1]
         how = tuple(stride), tuple(added), tuple(dilation), transposed, tuple(output_padding)
         geometry = Geometry(tuple(weight.shape[2:]), *how, groups)
-        return Convolution(x, version, self._copy(weight), geometry, output)
+        return Convolution(x, version, self._copy(name, weight), geometry, output)
 
-    def _copy(self, weight: Tensor) -> Tensor:
+    def _copy(self, name: str, weight: Tensor) -> Tensor:
         """A copy, as later calls may overwrite the weight; the last one if it is the same."""
-        last = self._weights.get(self._open[-1].call.conv)
+        last = self._weights.get(name)
         if last is None or not torch.equal(last, weight):
-            last = weight.detach().clone()
-            self._weights[self._open[-1].call.conv] = last
+            last = self._weights[name] = weight.detach().clone()
         return last
 
 

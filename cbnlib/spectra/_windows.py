@@ -111,6 +111,8 @@ class Window:
         matrix = self.w.unflatten(0, (self.groups, -1)).flatten(2)
         modes, taps = len(self._members), math.prod(self._window)
         if not shared or taps == 1:
+            if matrix.shape[1] < matrix.shape[2]:  # LAPACK takes wide real matrices slowly
+                matrix = matrix.mT
             values = singular_values(lambda rows: matrix[rows], self.groups, matrix.shape[1:])
             values = values.expand(modes, -1, -1)
             even = values.new_full((1,), 1 / self._aliases).expand(*values.shape, self._aliases)

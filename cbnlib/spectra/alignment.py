@@ -13,7 +13,7 @@ from cbnlib.network.model import evaluating
 from cbnlib.spectra._passes import End, Loader, PerLayer, find_layers, inputs_of, run
 from cbnlib.spectra._supported import CONVOLUTIONS
 from cbnlib.spectra._svd import singular_vectors
-from cbnlib.spectra._watch import Call, Conv, Watch
+from cbnlib.spectra._watch import Call, Watch
 from cbnlib.spectra._windows import Window
 from cbnlib.spectra.modules import without_replicas
 from cbnlib.spectra.spectrum import KEPT, Spectrum
@@ -84,14 +84,12 @@ def alignment(
         (0.944, [0.5, 0.444, 0.0, 0.056])
     """
     names = find_layers(model, layers)
-    convs: dict[Conv, str] = {}
     for layer, name in names.items():
         if not isinstance(layer, CONVOLUTIONS):
             raise TypeError(f"layer {name!r} must be a convolution, got {type(layer).__name__}")
-        convs[layer] = name
     batches = inputs_of(model, loader)
     first = args, kwargs = next(batches)
-    watch = Watch(convs)
+    watch = Watch(model)
     with torch.no_grad(), evaluating(model), watch.watching():
         without_replicas(model)(*args, **kwargs)
     parts: dict[tuple[nn.Module, int, tuple[int, ...]], _Projection] = {}

@@ -9,8 +9,8 @@ from cbnlib._checks import check_grid, check_type
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import evaluating
 from cbnlib.spectra._embedding import Geometry
-from cbnlib.spectra._supported import CONVOLUTIONS, check_supported, weight_of
-from cbnlib.spectra._watch import Conv, Watch
+from cbnlib.spectra._supported import check_supported, weight_of
+from cbnlib.spectra._watch import Call, Watch
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum
 
@@ -98,7 +98,7 @@ def module_spectra(
     convolution directly: where it alone takes the output of that call.
 
     Args:
-        model: Any network with convolutions of `torch.nn`, or `CircularConv`.
+        model: Any network with convolutions of PyTorch, or `CircularConv`.
         x: Inputs that the network takes, a batch of one is enough.
         circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
         dtype: Precision of the computation, as in `conv_spectrum`.
@@ -107,7 +107,9 @@ def module_spectra(
         The spectra by the layers' names, in the order of the network's modules, and what was left
         out: for each other convolution the reason. A layer that does different things in several
         calls, because of the grid or of batch norm, has one entry for each: `name (call 2)`.
-        Convolutions of no module of `torch.nn` are counted under `other`.
+        Convolutions outside of these modules, such as those of `torch.nn.functional` or of a
+        scripted or exported network, are called by the parameter that is their weight, else
+        `convolution 1`, `convolution 2`, ... Padding other than by zeros is no part of theirs.
 
     Raises:
         TypeError: If it is no network.
@@ -122,34 +124,55 @@ def module_spectra(
         >>> {name: (s.kind, s.grid, s.stride) for name, s in spectra.items()}, left_out
         ({'0': ('bound', (18,), (1,)), '1': ('bound', (8,), (2,))}, {})
     """
-    modules = check_type("model", model, nn.Module).named_modules()
-    names: dict[Conv, str] = {m: name for name, m in modules if isinstance(m, CONVOLUTIONS)}
-    watch = Watch(names)
+    calls, left_out = convolutions_of(model, x)
+    spectra: dict[str, Spectrum] = {}
+    for label, call in calls.items():
+        try:
+            spectra[label] = call.spectrum(circular=circular, dtype=dtype)
+        except ValueError as error:
+            raise ValueError(f"layer {label!r}: {error}") from error
+    return spectra, left_out
+
+
+@torch.no_grad()
+def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[str, str]]:
+    """What each convolution of a network does in one pass, for `module_spectra` to analyse.
+
+    Args:
+        model: As in `module_spectra`.
+        x: As in `module_spectra`.
+
+    Returns:
+        The calls by label, and what was left out, as in `module_spectra`.
+
+    Raises:
+        TypeError: If it is no network.
+        ValueError: If the network has no convolution.
+        Exception: What the network raises, as in `module_spectra`.
+    """
+    watch = Watch(check_type("model", model, nn.Module))
     with evaluating(model), watch.watching():
         without_replicas(model)(x)
-    spectra: dict[str, Spectrum] = {}
+    calls: dict[str, Call] = {}
     left_out: dict[str, str] = {}
-    for conv, name in names.items():
-        different = watch.different_calls(conv)
+    for name in dict.fromkeys([*watch.names.values(), *(call.name for call in watch.calls)]):
+        different = watch.different_calls(name)
         if not different:
             left_out[name] = "not called in this pass"
         for number, call in different.items():
             label = name if len(different) == 1 else f"{name} (call {number})"
             if call.problem:
                 left_out[label] = call.problem
-                continue
-            try:
-                spectra[label] = call.spectrum(circular=circular, dtype=dtype)
-            except ValueError as error:
-                raise ValueError(f"layer {label!r}: {error}") from error
+            else:
+                calls[label] = call
     if watch.others:
         left_out["other"] = (
-            f"{watch.others} calls of convolutions that are no torch.nn module, such as those of "
-            "torch.nn.functional, or of a scripted, traced or quantised network"
+            f"{watch.others} operations are convolutions of a kind that is not known, such as "
+            "those of a quantised network or in inference mode"
         )
-    if not spectra and not left_out:
+    if not calls and not left_out:
         raise ValueError(f"the pass through {type(model).__name__} met no convolution")
-    return spectra, left_out
+    return calls, left_out
 
 
 def without_replicas(model: nn.Module) -> nn.Module:

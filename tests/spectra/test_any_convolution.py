@@ -249,4 +249,4 @@ def test_a_filter_of_one_pixel_is_decomposed_once(stride, monkeypatch):
         torch.linalg, "svdvals", lambda m: sizes.append(tuple(m.shape)) or m[..., 0].abs()
     )
     assert conv_spectrum(conv(2, 64, 32, 1, stride=stride), (56, 56)).kind == "exact"
-    assert sizes == [(1, 32, 64)]
+    assert sizes == [(1, 64, 32)]

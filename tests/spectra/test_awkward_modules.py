@@ -200,6 +200,14 @@ def layer(net, x):
     return net.layer(x)
 
 
+def functional_layer(net, x):
+    return functional.conv2d(x, net.layer.weight)
+
+
+def traced():
+    return torch.jit.trace(one(zeros(), normed, norm=norm()).eval(), torch.zeros(1, 2, *GRID))
+
+
 def normed(net, x):
     return net.norm(net.layer(x))
 
@@ -301,6 +309,12 @@ OTHERWISE = {
         {"_orig_mod.layer": layer},
     ),
     "compiled and used": (lambda: warm(one(conv())), {"_orig_mod.layer": layer}),
+    "functional": (lambda: one(conv(), functional_layer), {"layer": functional_layer}),
+    "of another weight": (
+        lambda: one(conv(), lambda net, x: functional.conv2d(x, 2 * net.layer.weight)),
+        {"convolution 1": lambda net, x: 2 * functional_layer(net, x)},
+    ),
+    "traced": (traced, {"layer": lambda net, x: net(x)}),
     "other parameters": (lambda: one(conv(), doubled), {"layer": doubled}),
 }
 RIGHT = (
@@ -338,25 +352,20 @@ NOT_KNOWN = {
     "outer": (lambda: one(patches(Outer)), {"layer": "0 convolutions act inside"}),
     "called": (lambda: one(zeros(Called)), {"layer": "has a __call__ of its own"}),
     "forward replaced": (replaced, {"layer": "0 convolutions act inside"}),
-    "quantised": (quantised, {"other": "1 calls"}),
+    "quantised": (quantised, {"other": "1 operations"}),
     "not called": (lambda: one(conv(), lambda _, x: x), {"layer": "not called in this pass"}),
     "raises": (
         lambda: one(conv(), caught, fails=zeros(Raises)),
-        {"fails": "0 convolutions act inside", "other": "1 calls"},
-    ),
-    "functional": (
-        lambda: one(conv(), lambda net, x: functional.conv2d(x, net.layer.weight)),
-        {"layer": "not called", "other": "1 calls"},
+        {"fails": "0 convolutions act inside"},
     ),
     "inference mode": (
         lambda: one(conv(), torch.inference_mode()(layer)),
-        {"layer": "0 convolutions act inside", "other": "1 calls"},
+        {"layer": "0 convolutions act inside", "other": "1 operations"},
     ),
     "complex": (
         lambda: one(zeros(dtype=torch.cdouble), lambda net, x: net.layer(x + 0j)),
-        {"layer": "3 convolutions act inside"},
+        {"layer": "the weight is complex"},
     ),
-    "traced": (lambda: torch.jit.trace(one(conv()), torch.zeros(1, 2, *GRID)), {"other": "1 call"}),
     "ours, with a hook": (
         lambda: hooked(lambda _, __, y: 3 * y, CircularConv(2, 2, GRID)),
         {"layer": "has hooks"},
@@ -389,13 +398,14 @@ def linear_part(function, net):
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.filterwarnings("ignore:.*[Ll]azy:UserWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.* is (deprecated|not supported):DeprecationWarning")
 @pytest.mark.parametrize("name", RIGHT)
 def test_these_are_right(name):
     make, expected = RIGHT[name]
     net = make()
     spectra, left_out = module_spectra(net, torch.randn(1, 2, *GRID))
     assert list(spectra) == list(expected)
-    assert list(left_out) == (["layer"] if name == "outer" else [])
+    assert list(left_out) == (["layer"] if name in ("outer", "of another weight") else [])
     net.eval()
     for label, function in expected.items():
         spectrum, exact = spectra[label], torch.linalg.svdvals(linear_part(function, net))

@@ -131,22 +131,29 @@ def test_our_own_layers_are_found(options):
 class Functional(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv1d(1, 1, 3, padding=1)
+        self.conv = nn.Conv1d(1, 4, 3, stride=2, bias=False)
+        self.norm = nn.BatchNorm1d(4)
+        self.filters = nn.Parameter(torch.randn(4, 1, 3))
 
     def forward(self, x):
-        return functional.conv1d(self.conv(x), self.conv.weight, padding=1)
+        y = functional.conv1d(x, self.filters, padding=1)
+        return self.norm(self.conv(x)), functional.conv1d(y[:, :1], 2 * self.filters)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.* is (deprecated|not supported):DeprecationWarning")
 @pytest.mark.parametrize("compiled", ["no", "script", "trace"])
-def test_convolutions_of_no_module_are_counted(compiled):
-    model = Functional()
-    x = torch.zeros(1, 1, 8)
+def test_convolutions_of_no_module_are_called_by_their_weight(compiled):
+    model, x = Functional().eval(), torch.zeros(1, 1, 8)
+    with torch.no_grad():
+        model.norm.running_var.copy_(torch.arange(1.0, 5.0))
+    expected, _ = module_spectra(model, x)
     if compiled == "script":
         model = torch.jit.script(model)
     if compiled == "trace":
         model = torch.jit.trace(model, x)
     spectra, left_out = module_spectra(model, x)
-    assert list(spectra) == (["conv"] if compiled == "no" else [])
-    assert list(left_out) == ["other"]
-    assert left_out["other"].startswith("1 calls" if compiled == "no" else "2 calls")
+    second = "convolution 2" if compiled == "no" else "convolution 3"
+    assert set(spectra) == {"conv", "filters", second}
+    assert not left_out
+    for name in ("conv", "filters"):
+        torch.testing.assert_close(spectra[name].values, expected[name].values)
