@@ -67,8 +67,8 @@ def smoke_searches(
     results = []
     for plan in plans:
         begin = _shortened(plan.start)
-        brief = {"steps": 3, "finish": min(3, plan.finish)}
-        short = replace(plan, start=begin, rounds=1, degree=0, **brief)
+        brief = min(3, plan.finish)
+        short = replace(plan, start=begin, steps=3, rounds=1, degree=0, finish=brief)
         found = search(short, folder, workers=1, data_folder=data_folder, progress=False)
         tried, prices = (
             tuple(_forced(t, i, profile) for i, t in enumerate(rows))
