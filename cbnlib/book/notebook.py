@@ -15,6 +15,7 @@ from cbnlib.book.profiles import Profile, check_profile
 from cbnlib.book.smoke import smoke_runs, smoke_searches
 from cbnlib.book.where import ASKED, records_root
 from cbnlib.runs.experiment import Experiment
+from cbnlib.runs.known import best_known
 from cbnlib.runs.obtain import obtain, run_experiment
 from cbnlib.runs.provenance import Provenance
 from cbnlib.runs.run import Run
@@ -176,6 +177,26 @@ def _runs_of(
         obtain(e, records=[records], workspace=workspace, data_folder=data_folder)
         for e in experiments
     ]
+
+
+def best_known_of(experiment: Experiment, profile: Profile) -> Run | None:
+    """The network with the lowest loss of all committed records of a problem.
+
+    Args:
+        experiment: Its task, its network but for the width, and its ridge make the problem.
+        profile: Only `paper` has records; None is returned in the others.
+
+    Raises:
+        RecordError: If the record is damaged.
+        FileNotFoundError: In the profile `paper` outside a copy of the repository.
+    """
+    if profile != "paper":
+        return None
+    known = best_known(experiment, records_root())
+    if known is None:
+        return None
+    _publish({}, {ASKED: [known.record.name[-12:]]})
+    return known.run()
 
 
 def searches_of(
