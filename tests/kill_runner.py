@@ -48,9 +48,7 @@ def forked(work):
 
 def start(folder):
     """Run in a forked process, which saves after every step; return its id."""
-    return forked(
-        lambda: run_experiment(WHAT, folder=folder, checkpoint_seconds=0, progress=False)
-    )
+    return forked(lambda: run_experiment(WHAT, folder=folder, checkpoint_seconds=0, progress=False))
 
 
 def wait_for(folder, pattern, seconds):

@@ -1,4 +1,4 @@
-"""The search over budgets: its moves, that nothing is trained twice, and that kills lose nothing."""
+"""The search over budgets: its moves, that nothing is trained twice, that a kill loses nothing."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import run_cases
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import Search, SearchResult, load_search, search
+from cbnlib.runs.search import SearchResult, load_search, search
 from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.training.budget import Budget
 
