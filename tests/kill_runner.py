@@ -1,6 +1,6 @@
-"""Kill runs at random moments, let each end, and print how many ended with the right bits.
+"""Kill runs or searches at random moments, let each end, and print how they ended.
 
-python tests/kill_runner.py KILLS SEED
+python tests/kill_runner.py KILLS SEED [search]
 """
 
 import json
@@ -15,11 +15,14 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from run_cases import experiment
+from run_cases import SEARCH, experiment
 from tqdm import tqdm
 
+from cbnlib.runs import obtain
 from cbnlib.runs.obtain import RECORD, run_experiment
 from cbnlib.runs.record import load_record
+from cbnlib.runs.search import DOCUMENT, search
+from cbnlib.runs.store import ARRAYS, parse_npz
 
 WHAT = experiment(steps=14)
 
@@ -31,16 +34,21 @@ def contents(record):
     return document, (record / "arrays.npz").read_bytes()
 
 
-def start(folder):
-    """Run in a forked process, which saves after every step; return its id."""
+def forked(work):
+    """Do this in a forked process; return its id."""
     process = os.fork()
     if process:
         return process
     try:
-        run_experiment(WHAT, folder=folder, checkpoint_seconds=0, progress=False)
+        work()
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def start(folder):
+    """Run in a forked process, which saves after every step; return its id."""
+    return forked(lambda: run_experiment(WHAT, folder=folder, checkpoint_seconds=0, progress=False))
 
 
 def wait_for(folder, pattern, seconds):
@@ -94,11 +102,75 @@ def kill_runs(kills, seed, workspace):
     return counts
 
 
+def start_search(folder, log):
+    """Search in a forked process, which logs what it trains; return its id."""
+
+    def work():
+        def logged(what, *others):
+            with log.open("a") as file:
+                file.write(f"{what.digest()}\n")
+            return train(what, *others)
+
+        train, obtain._train = obtain._train, logged
+        search(SEARCH, folder, workers=1, progress=False)
+
+    return forked(work)
+
+
+def records_in(folder):
+    """When each record of a search was written, by the start of its digest."""
+    found = folder.glob(f"*/{RECORD}")
+    return {path.parent.name.rsplit("-", 1)[1]: path.stat().st_mtime_ns for path in found}
+
+
+def result_in(folder):
+    """Table and records of a finished search: all but when and how long."""
+    table = folder / SEARCH.folder_name
+    numbers = parse_npz((table / ARRAYS).read_bytes())
+    del numbers["seconds"]
+    records = {path.parent.name: contents(path) for path in folder.glob(f"*/{RECORD}")}
+    kept = {name: values.tolist() for name, values in numbers.items()}
+    return (table / DOCUMENT).read_text(), kept, records
+
+
+def kill_searches(kills, seed, workspace):
+    """Search again and again until there were enough kills; each search goes on until it ends."""
+    choose, counts = random.Random(seed), Counter()
+    began = time.monotonic()
+    os.waitpid(start_search(workspace / "never", workspace / "log"), 0)
+    expected = result_in(workspace / "never")
+    pause = (time.monotonic() - began) / len(expected[2])
+    while counts["kills"] < kills:
+        counts["searches"] += 1
+        folder, log, status = workspace / f"search-{counts['searches']}", workspace / "log", 1
+        while status:
+            before = records_in(folder)
+            log.unlink(missing_ok=True)
+            process = start_search(folder, log)
+            if counts["kills"] < kills:
+                end, wanted = time.monotonic() + 10 * pause, len(before) + choose.randint(0, 1)
+                while len(records_in(folder)) < wanted and time.monotonic() < end:
+                    time.sleep(0.001)
+                time.sleep(choose.uniform(0, pause))
+                os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
+            assert status == 0 or os.WIFSIGNALED(status), "the search failed"
+            counts["kills"] += status != 0
+            table = (folder / SEARCH.folder_name).exists()
+            counts["with records, without the table"] += bool(before) and not table
+            trained = log.read_text().split() if log.exists() else []
+            counts["trained again"] += sum(digest[:12] in before for digest in trained)
+            counts["trained again"] += not before.items() <= records_in(folder).items()
+        counts["resumed to the same result"] += result_in(folder) == expected
+    return counts
+
+
 if __name__ == "__main__":
     # Threads do not survive a fork, and tqdm's own lock is shared with the forked processes, where
     # one that is killed while holding it stops all others.
     torch.set_num_threads(1)
     tqdm.monitor_interval = 0
     tqdm.set_lock(threading.RLock())
+    kill = kill_searches if sys.argv[3:] == ["search"] else kill_runs
     with tempfile.TemporaryDirectory() as name:
-        print(json.dumps(kill_runs(int(sys.argv[1]), int(sys.argv[2]), Path(name))))
+        print(json.dumps(kill(int(sys.argv[1]), int(sys.argv[2]), Path(name))))

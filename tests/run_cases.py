@@ -3,6 +3,8 @@
 from typing import Any
 
 from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig
+from cbnlib.runs.experiment import single
+from cbnlib.runs.search import Search
 
 BUMP = TaskSpec("bump", {"n": 8, "samples": 20})
 
@@ -12,3 +14,19 @@ def experiment(network: CNNConfig | None = None, seeds: Any = None, **training: 
     default = {"ridge": 0.01, "learning_rate": 0.01, "steps": 5, "batch_size": 8, "seed": 3}
     how = TrainConfig(**default | training)
     return Experiment((BUMP,), network or CNNConfig(8, 3, 3), how, seeds or (how.seed,))
+
+
+SEARCH = Search(
+    single(
+        "bump",
+        {"n": 8, "samples": 32},
+        CNNConfig(grid=8, width=4, depth=4),
+        TrainConfig(ridge=1e-2, learning_rate=1e-2, steps=60, snapshots=2),
+    ),
+    (2, 3),
+    steps=20,
+    rounds=2,
+    beam=1,
+    degree=2,
+)
+"""A search of a few seconds."""

@@ -7,6 +7,7 @@ names, kinds and shapes that networks of the experiment's config have.
 import math
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -187,6 +188,7 @@ def _check_bytes(what: str, size: int) -> None:
         raise ValueError(f"too large for a record: {what} have {size} bytes; {MAX_BYTES} fit")
 
 
+@lru_cache(maxsize=16)
 def _skeleton(network: CNNConfig, members: int) -> CNN:
     """The network without memory for its weights, if as many of its size can be kept."""
     if members * network.depth > MAX_LAYERS:

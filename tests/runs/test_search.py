@@ -1,35 +1,26 @@
-"""The search over budgets: its moves, that nothing is trained twice, and that a kill loses nothing.
-
-As a script, `test_search.py FOLDER`, it searches, for the tests to kill.
-"""
+"""The search over budgets: its moves, that nothing is trained twice, that a kill loses nothing."""
 
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import run_cases
 
-from cbnlib import CNNConfig, TrainConfig
-from cbnlib.runs.experiment import Experiment, single
+from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import Search, SearchResult, load_search, search
+from cbnlib.runs.search import SearchResult, load_search, search
 from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.training.budget import Budget
 
-START = single(
-    "bump",
-    {"n": 8, "samples": 32},
-    CNNConfig(grid=8, width=4, depth=4),
-    TrainConfig(ridge=1e-2, learning_rate=1e-2, steps=60, snapshots=2),
-)
-PLAN = Search(START, (2, 3), steps=20, rounds=2, beam=1, degree=2)
+RUNNER = Path(__file__).parents[1] / "kill_runner.py"
+PLAN = run_cases.SEARCH
+START = PLAN.start
 
 
 def told(result: SearchResult) -> list[tuple[str, str, str, float]]:
@@ -160,25 +151,16 @@ def test_a_table_belongs_to_one_search(found):
         load_search(found[0] / PLAN.folder_name, replace(PLAN, beam=2))
 
 
-def test_a_killed_search_goes_on(found, tmp_path):
-    """Killed three times while it works; the tables are those of the search that was not."""
-    _, result = found
-    command = [sys.executable, __file__, str(tmp_path)]
-    for k in range(3):
-        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 120
-        while len(list(tmp_path.glob("*/record"))) < 4 * (k + 1) and time.monotonic() < end:
-            assert process.poll() is None
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/record/*")}
-    assert finished
-    table = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert table == json.loads(json.dumps(told(result)))
-    assert (
-        finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/record/*")}.items()
-    )
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_search_killed_20_times_trains_nothing_twice():
+    command = [sys.executable, RUNNER, "20", "0", "search"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["kills"] == 20
+    assert result["resumed to the same result"] == result["searches"] > 0
+    assert result["with records, without the table"] > 10
+    assert not result.get("trained again")
 
 
 def test_a_network_goes_on_from_another_one(tmp_path):
@@ -240,7 +222,3 @@ def test_a_start_that_fails_ends_the_search(tmp_path):
     )
     with pytest.raises(ValueError, match="the start of the search failed"):
         search(replace(PLAN, start=bad), tmp_path, workers=1, progress=False)
-
-
-if __name__ == "__main__":
-    print(json.dumps(told(search(PLAN, sys.argv[1], workers=1, progress=False))))
