@@ -334,7 +334,6 @@ ROWS = [
     (lambda: weight_spectra(network().half()), V, "weight of layer 1: the precision must"),
     (lambda: middle_half(0), V, "depth must be an integer >= 1, got 0"),
     (lambda: pre_activation_spectra(M, X[:0]), V, "samples must be an integer >= 1, got 0"),
-    (lambda: pre_activation_spectra(M, X, batch_size=0), V, "batch_size must be an integer >= 1"),
     (lambda: pre_activation_spectra(M, X[..., 1:]), V, "grid (8,), got (7,)"),
     (lambda: conv_spectrum(conv(device="meta"), 8), V, "weight is on the meta device"),
     (lambda: conv_spectrum(conv(dtype=torch.half), 8), V, "weight: the precision must be"),

@@ -8,14 +8,25 @@ import torch
 from torch import nn
 
 import cbnlib.interventions.coordinates
+import cbnlib.spectra._passes
 import cbnlib.spectra._supported
 import cbnlib.spectra._svd
 import cbnlib.spectra.activations
 import cbnlib.spectra.convolutions
+import cbnlib.spectra.response
 import cbnlib.spectra.spectrum
 import cbnlib.theory.activation_bottleneck
 import cbnlib.theory.jacobian
-from cbnlib import CNN, CNNConfig, Spectrum, conv_spectrum, pre_activation_spectra
+from cbnlib import (
+    CNN,
+    CNNConfig,
+    Spectrum,
+    activation_spectra,
+    alignment,
+    conv_spectrum,
+    frequency_response,
+    pre_activation_spectra,
+)
 from cbnlib.interventions.coordinates import Coordinate, coefficients, swap_modes
 from cbnlib.spectra.convolutions import filter_spectrum, layer_spectra
 from cbnlib.spectra.modules import module_spectra
@@ -24,9 +35,11 @@ from cbnlib.theory.jacobian import jacobian
 
 DEVICE = torch.device("meta")
 SPECTRA = (
+    cbnlib.spectra._passes,
     cbnlib.spectra._svd,
     cbnlib.spectra.activations,
     cbnlib.spectra.convolutions,
+    cbnlib.spectra.response,
     cbnlib.spectra.spectrum,
 )
 THEORY = (cbnlib.theory.activation_bottleneck, cbnlib.theory.jacobian)
@@ -79,9 +92,30 @@ CALLS = {
         [network().convs[1], CNN(CNNConfig(8, 2, 3), seed=0).convs[1]]
     )[:1],
     "activations": lambda: pre_activation_spectra(network(), signals(3, 1, 8)),
-    "batches": lambda: pre_activation_spectra(
-        network(grid=(5, 4)), signals(3, 1, 5, 4), batch_size=2
+    "two batches": lambda: pre_activation_spectra(network(grid=(5, 4)), signals(70, 1, 5, 4)),
+    "any network": lambda: [
+        value
+        for found in activation_spectra(conv(), signals(70, 1, 8), centred=True)
+        for value in (found.spectrum, found.directions, found.triangle)
+    ],
+    "alignment": lambda: [
+        value
+        for layer in (conv(stride=2, padding_mode="circular"), conv(padding_mode="reflect"))
+        for found in alignment(layer, [signals(3, 1, 8), signals(2, 1, 8)])
+        for value in (found.spectrum, found.shares)
+    ],
+    "response": lambda: [
+        value
+        for probes in (8, 32)
+        for found in [frequency_response(conv(), signals(3, 1, 8), probes=probes)]
+        for value in (found.values, found.standard_error, found.spectrum)
+    ],
+    "response of a part": lambda: (
+        frequency_response(nn.Sequential(conv(), nn.ReLU()), signals(3, 1, 8), layer="1").values
     ),
+    "data of another device": lambda: [
+        found.spectrum for found in activation_spectra(conv(), [torch.empty(3, 1, 8)])
+    ],
     "jacobian": lambda: jacobian(network(), signals(2, 1, 8)),
     "tangent kernel": lambda: ntk_trace(network(), signals(2, 1, 8)),
     "coefficients": lambda: coefficients(signals(2, 2, 8), [1]),

@@ -197,15 +197,15 @@ def test_a_parametrised_weight_is_that_of_a_pass_and_stays(name):
 )
 def test_activation_spectra_are_the_svd_of_the_data(grid, head):
     model = random_network(grid=grid, head=head)
-    x = randn(11, 1, *grid)
+    x = randn(75, 1, *grid)
     freqs = frequencies(grid)
-    spectra = pre_activation_spectra(model, x, batch_size=4)
+    spectra = pre_activation_spectra(model, x)  # two batches
     assert len(spectra) == len(model.convs)
     for spectrum, activation in zip(spectra, model.pre_activations(x), strict=head != "pooling"):
         a = np.fft.fftn(activation.detach().numpy(), axes=range(2, x.ndim), norm="ortho")
         for row, mode in enumerate(freqs.modes):
             matrix = a[(..., *freqs.omega[mode].tolist())]  # negative indices wrap, as they should
-            expected = np.linalg.svd(matrix, compute_uv=False) / 11**0.5
+            expected = np.linalg.svd(matrix, compute_uv=False) / 75**0.5
             np.testing.assert_allclose(spectrum.values[row], expected, rtol=0, atol=1e-10)
 
 
