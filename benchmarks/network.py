@@ -50,7 +50,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block."""
         inside = self.filter(self.reduce(x).relu()).relu()
-        return (self.skip(x) + self.expand(inside)).relu()
+        y: Tensor = self.skip(x) + self.expand(inside)
+        return y.relu()
 
 
 def network(shrink: int = 1) -> nn.Module:
