@@ -1,7 +1,6 @@
 """Networks that do not do what their modules say: each layer is right, or named as left out."""
 
 import functools
-from collections import OrderedDict
 
 import pytest
 import torch
@@ -272,7 +271,6 @@ ALONE = {
     "renormed": lambda: one(patches(Renormed)),
     "TensorFlow's padding": lambda: one(patches(Same, kernel_size=3)),
     "no change": lambda: one(around()),
-    "padded before": lambda: nn.Sequential(OrderedDict(pad=nn.ZeroPad2d(1), layer=patches())),
     "per sample": lambda: one(zeros(PerSample)),
     "weight norm": lambda: one(parametrizations.weight_norm(conv())),
     "spectral norm": lambda: one(parametrizations.spectral_norm(conv())),
