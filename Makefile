@@ -90,6 +90,7 @@ stability: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.network
 
 pair: $(STAMP)
 	$(BIN)/python -m tools.pair

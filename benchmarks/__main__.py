@@ -27,7 +27,6 @@ from benchmarks.contenders import (
     numpy_spectra,
     spectra_error,
 )
-from benchmarks.network import network_results
 from cbnlib.runs.provenance import environment
 
 RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "benchmark.json"
@@ -129,7 +128,6 @@ def everything(rounds: int, *, small: bool) -> dict[str, Any]:
         "rates": rates,
         "steps": step_results(rounds, rates, small=small),
         "spectra": spectra_results(max(1, rounds // 3), small=small),
-        "network": network_results(torch.get_num_threads(), small=small),
         "scaling": scaling_results(rounds, rates, small=small),
     }
 

@@ -1,6 +1,6 @@
 """All spectra of a network of ResNet-50's size, against the published NumPy method.
 
-python -m benchmarks.network          # half a minute on two idle cores
+python -m benchmarks.network          # less than a minute on two idle cores
 python -m benchmarks.network --whole  # NumPy's decompositions all done: minutes
 
 NumPy's method (Sedghi, Gupta and Long, ICLR 2019) goes layer by layer, a layer with a stride in its
@@ -13,10 +13,12 @@ import argparse
 import json
 import math
 import multiprocessing
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +27,11 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from benchmarks.measure import resident_peak
+from cbnlib.runs.provenance import environment
 from cbnlib.spectra.modules import convolutions_of, module_spectra
 from cbnlib.spectra.spectrum import Spectrum
 
+RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "network.json"
 SECONDS = 0.5
 """That NumPy decomposes blocks of one kind of layer."""
 
@@ -50,7 +54,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The block."""
         inside = self.filter(self.reduce(x).relu()).relu()
-        return (self.skip(x) + self.expand(inside)).relu()
+        y: Tensor = self.skip(x) + self.expand(inside)
+        return y.relu()
 
 
 def network(shrink: int = 1) -> nn.Module:
@@ -166,7 +171,8 @@ def network_results(threads: int, *, small: bool, whole: bool = False) -> dict[s
     theirs = _alone(published, threads, *sizes, math.inf if whole else SECONDS)
     ratio = theirs["seconds"] / ours["seconds"]
     print(f"bench: network, {ours['seconds']:.3g} s, numpy {ratio:.1f} times that", flush=True)
-    return {"cbnlib": ours, "numpy": theirs, "ratio": ratio}
+    facts = environment() | {"cores": str(os.cpu_count()), "threads": str(threads)}
+    return {"environment": facts, "cbnlib": ours, "numpy": theirs, "ratio": ratio}
 
 
 def _alone(work: Callable[..., dict[str, Any]], threads: int, *sizes: float) -> dict[str, Any]:
@@ -185,11 +191,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--whole", action="store_true", help="NumPy's decompositions all done")
     parser.add_argument("--small", action="store_true", help="a tiny network")
     args = parser.parse_args(argv)
-    print(json.dumps(network_results(args.threads, small=args.small, whole=args.whole), indent=1))
+    results = network_results(args.threads, small=args.small, whole=args.whole)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {args.out}")
     return 0
 
 

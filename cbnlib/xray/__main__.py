@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from cbnlib.xray.analyse import check_shape, xray
+from cbnlib.xray.images import Images
 from cbnlib.xray.load import load
-from cbnlib.xray.measure import check_shape, xray
 from cbnlib.xray.page import page
 
 _SHAPE = (3, 224, 224)
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="3x224x224",
         help="channels and pixels per axis; default: what an exported program was made with, "
         "else 3x224x224",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="images to measure activations on"
     )
     parser.add_argument("--out", type=Path, default=Path("xray"), help="folder; default: xray")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...; default: auto")
@@ -56,9 +60,11 @@ def _run(args: argparse.Namespace) -> None:
     sys.path.insert(0, "")  # of `module:callable`
     name = args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     model, shape = load(args.model)
+    shape = args.input or shape or _SHAPE
     found = xray(
         model.to(name),
-        args.input or shape or _SHAPE,
+        shape,
+        data=None if args.data is None else Images(args.data, shape),
         name=args.model,
         circular=args.circular,
         progress=lambda told: print(told, file=sys.stderr, flush=True),

@@ -1,20 +1,16 @@
-"""What is said of each layer: its singular values by frequency, in a dozen numbers and a curve."""
+"""What is said of a layer, of activations, of a response: a dozen numbers and a curve."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cbnlib._checks import check_grid
-from cbnlib._version import __version__
 from cbnlib.spectra._watch import Call
-from cbnlib.spectra.modules import convolutions_of
+from cbnlib.spectra.activations import ActivationSpectrum
+from cbnlib.spectra.response import FrequencyResponse
 from cbnlib.spectra.spectrum import Kind, Spectrum
-
-SCHEMA = 1
-"""Of `xray.json`: changes when a key changes its meaning or goes."""
 
 _BINS = 32
 """Degrees in a curve; more of them are put together."""
@@ -39,9 +35,7 @@ class Curve:
     @classmethod
     def of(cls, spectrum: Spectrum) -> "Curve":
         """That of a spectrum."""
-        highest = int(spectrum.degree.max())
-        count = min(highest + 1, _BINS)
-        bins = (spectrum.degree * count).div(highest + 1, rounding_mode="floor")
+        count, bins = _bins(spectrum)
         curve = cls([], [], [], [])
         for b in range(count):
             here = bins == b
@@ -126,7 +120,7 @@ class Layer:
             largest=largest,
             smallest=smallest,
             kept=spectrum.real_dimensions(),
-            effective=total**2 / float(squares.square().sum()) if total else 0.0,
+            effective=_effective(squares),
             flatness=float(squares.log().mean().exp()) / (total / len(values)) if total else 0.0,
             condition=largest / smallest if known else None,
             low=_low_share(spectrum, spectrum.values) if total else None,
@@ -136,96 +130,83 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class XRay:
-    """What was found in a network.
+class Activation:
+    """What a layer receives or returns over a data set, see `activation_spectra`.
 
     Attributes:
-        facts: Name of the network, shape of the input, precision, versions.
-        layers: The convolutions.
-        left_out: For each layer of which nothing is said, the reason.
+        name: The layer's name.
+        end: `input` for what it receives, `output` for what it returns.
+        samples: How many there were.
+        grid: Pixels per axis.
+        dimensions: Real dimensions of all modes.
+        rms: Root mean square over samples, channels and pixels.
+        effective: As of a `Layer`; so `low`, `low_if_flat` and `curve`.
+        low: Share of the energy in the lower half of the band.
+        low_if_flat: What that share is if all frequencies have the same energy.
+        curve: Root-mean-square amplitudes by degree.
     """
 
-    facts: dict[str, Any]
-    layers: list[Layer]
-    left_out: dict[str, str] = field(default_factory=dict)
+    name: str
+    end: str
+    samples: int
+    grid: list[int]
+    dimensions: int
+    rms: float
+    effective: float
+    low: float | None
+    low_if_flat: float | None
+    curve: Curve
 
-    def to_json(self) -> dict[str, Any]:
-        """All numbers; the keys are the names of the attributes."""
-        return {"schema": SCHEMA, **asdict(self)}
-
-
-def xray(
-    model: nn.Module,
-    shape: Sequence[int] = (3, 224, 224),
-    *,
-    name: str = "",
-    circular: bool = False,
-    dtype: torch.dtype = torch.float32,
-    progress: Callable[[str], None] = lambda _: None,
-) -> XRay:
-    """Measure every convolution of a network.
-
-    Args:
-        model: A network; it is not changed.
-        shape: Channels and pixels per axis of its input. The input itself is random.
-        name: What to call the network; its class if empty.
-        circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
-        dtype: Precision of the computation, whatever that of the weights.
-        progress: Is told of each layer, before it is measured.
-
-    Raises:
-        ValueError: If the shape has no spatial axes; if nothing can be said of any layer; if a
-            weight is complex, NaN or infinite. The message names the layer.
-        Exception: What the network raises on the input, with the layer reached in a note.
-
-    Example:
-        >>> found = xray(nn.Conv1d(1, 4, 3, padding=1), (1, 16))
-        >>> [(layer.kind, layer.grid, layer.dimensions) for layer in found.layers]
-        [('bound', [18], 18)]
-    """
-    channels, *grid = check_shape(shape)
-    calls, left_out = convolutions_of(model, example(model, (channels, *grid)))
-    layers = []
-    for number, (label, call) in enumerate(calls.items(), start=1):
-        progress(f"layer {number} of {len(calls)}: {label}")
-        try:
-            spectrum = call.spectrum(circular=circular, dtype=dtype)
-        except ValueError as error:
-            raise ValueError(f"layer {label!r}: {error}") from error
-        layers.append(Layer.of(label, call, spectrum))
-    if not layers:
-        reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
-        raise ValueError(f"nothing can be said of any layer of this network ({reasons})")
-    facts = {
-        "name": name or type(model).__name__,
-        "input": [channels, *grid],
-        "precision": str(dtype).removeprefix("torch."),
-        "cbnlib": __version__,
-        "torch": torch.__version__,
-    }
-    return XRay(facts, layers, left_out)
-
-
-def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of an input, without the batch, if it has channels and 1 to 3 axes.
-
-    Raises:
-        ValueError: If it has not.
-    """
-    if not 2 <= len(shape) <= 4:
-        raise ValueError(
-            "an input has channels and 1 to 3 spatial axes, such as 3x224x224; got "
-            f"{'x'.join(map(str, shape))}"
+    @classmethod
+    def of(cls, found: ActivationSpectrum) -> "Activation":
+        """Measure a spectrum."""
+        spectrum = found.spectrum
+        squares = spectrum.operator_values().double().square()
+        total, entries = float(squares.sum()), found.triangle.shape[-1] * math.prod(spectrum.grid)
+        return cls(
+            found.name,
+            found.kind,
+            found.samples,
+            list(spectrum.grid),
+            len(squares),
+            rms=math.sqrt(total / entries),
+            effective=_effective(squares),
+            low=_low_share(spectrum, spectrum.values) if total else None,
+            low_if_flat=_low_share(spectrum, torch.ones_like(spectrum.values)),
+            curve=Curve.of(spectrum),
         )
-    return check_grid(shape, 4)
 
 
-def example(model: nn.Module, shape: Sequence[int]) -> Tensor:
-    """A random input of a network, on its device and in its precision, the same each time."""
-    held = [*model.parameters(), *model.buffers()]
-    like = next((t for t in held if t.is_floating_point()), torch.empty(0))
-    x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
-    return x.to(like)
+@dataclass(frozen=True)
+class Response:
+    """How strongly the output depends on the input, by degree, see `frequency_response`.
+
+    Attributes:
+        samples: How many there were.
+        exact: Whether every output was differentiated; if not, the values are estimates.
+        degree: The highest degree of each bin.
+        value: Root mean square over the frequencies of the bin.
+        standard_error: Mean standard error of the frequencies of the bin.
+    """
+
+    samples: int
+    exact: bool
+    degree: list[int]
+    value: list[float]
+    standard_error: list[float]
+
+    @classmethod
+    def of(cls, found: FrequencyResponse, samples: int) -> "Response":
+        """Measure a response."""
+        spectrum = found.spectrum
+        response, (count, bins) = cls(samples, found.exact, [], [], []), _bins(spectrum)
+        for b in range(count):
+            here = bins == b
+            weight = spectrum.multiplicity[here] / spectrum.multiplicity[here].sum()
+            response.degree.append(int(spectrum.degree[here].max()))
+            response.value.append(_six_digits((weight * found.values[here].square()).sum().sqrt()))
+            response.standard_error.append(_six_digits((weight * found.standard_error[here]).sum()))
+        return response
 
 
 def _geometry(call: Call) -> dict[str, Any]:
@@ -255,6 +236,17 @@ def _low_share(spectrum: Spectrum, values: Tensor) -> float | None:
     shares = values.new_ones(1, 1, 1) if spectrum.shares is None else spectrum.shares
     inside = squares * (shares * low[:, None]).sum(dim=2)
     return float(inside.sum() / squares.sum())
+
+
+def _effective(squares: Tensor) -> float:
+    return float(squares.sum() ** 2 / squares.square().sum()) if squares.any() else 0.0
+
+
+def _bins(spectrum: Spectrum) -> tuple[int, Tensor]:
+    """How many bins of degrees there are, and that of each mode."""
+    degrees = int(spectrum.degree.max()) + 1
+    count = min(degrees, _BINS)
+    return count, (spectrum.degree * count).div(degrees, rounding_mode="floor")
 
 
 def _six_digits(value: Tensor) -> float:

@@ -1,17 +1,18 @@
-"""The page: a figure and a table of all layers, in one file that asks nothing of the network."""
+"""The page: figures and tables, in one file that asks nothing of the internet."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from cbnlib.xray.measure import Layer, XRay
+from cbnlib.xray.analyse import XRay
+from cbnlib.xray.measure import Activation, Curve, Layer, Response
 
 _WIDTH, _HEIGHT = 150, 70
 """Of a small figure, in its own units."""
 
-_COLUMNS: dict[str, Callable[[Layer], Any]] = {
+_LAYERS: dict[str, Callable[[Layer], Any]] = {
     "layer": lambda layer: layer.name,
     "filter": lambda layer: _times(layer.weight) + (" transposed" if _transposed(layer) else ""),
     "input": lambda layer: _times(layer.input),
@@ -28,6 +29,16 @@ _COLUMNS: dict[str, Callable[[Layer], Any]] = {
     "flatness": lambda layer: layer.flatness,
     "low": lambda layer: layer.low,
     "if flat": lambda layer: layer.low_if_flat,
+}
+_ACTIVATIONS: dict[str, Callable[[Activation], Any]] = {
+    "layer": lambda found: found.name,
+    "end": lambda found: found.end,
+    "grid": lambda found: _times(found.grid),
+    "rms": lambda found: found.rms,
+    "effective": lambda found: found.effective,
+    "of": lambda found: found.dimensions,
+    "low": lambda found: found.low,
+    "if flat": lambda found: found.low_if_flat,
 }
 
 
@@ -51,9 +62,9 @@ def page(found: XRay) -> str:
         meanings="".join(
             f"<dt>{kind}</dt><dd>{_KINDS[kind]}</dd>" for kind, number in kinds.items() if number
         ),
-        figures="\n".join(map(_figure, found.layers)),
-        head="".join(_header(name) for name in _COLUMNS),
-        rows="\n".join(map(_row, found.layers)),
+        figures="".join(map(_figure_of_layer, found.layers)),
+        table=_table(_LAYERS, found.layers, "Table of the layers", _ABOUT_LAYERS),
+        data=_of_data(found.activations, found.response),
         left_out=_left_out(found.left_out),
     )
 
@@ -67,33 +78,89 @@ _KINDS = {
 }
 
 
-def _figure(layer: Layer) -> str:
-    curve, scale = layer.curve, layer.largest or 1.0
-    right = max(1, curve.degree[-1])
+_ABOUT_LAYERS = (
+    "<b>norm</b>: a batch norm is counted in. <b>grid</b>: where the frequencies live. "
+    "<b>largest</b>, <b>smallest</b>, <b>condition</b>: of the singular values σ. <b>above ½</b>, "
+    "<b>effective</b>, <b>of</b>: real dimensions with σ &gt; ½, (Σσ²)²/Σσ⁴, and all of them. "
+    "<b>flatness</b>: geometric over arithmetic mean of the σ². <b>low</b>: share of Σσ² in the "
+    "lower half of the band on every axis; <b>if flat</b>: the same if all σ were equal. A dash: "
+    "not known."
+)
+_ABOUT_ACTIVATIONS = (
+    "<b>rms</b>: root mean square over samples, channels and pixels. The other columns as above, "
+    "with root-mean-square amplitudes in place of singular values."
+)
+
+
+def _of_data(activations: Sequence[Activation], response: Response | None) -> str:
+    parts = []
+    if response is not None:
+        how = "exact" if response.exact else "estimated from random directions"
+        curve = Curve(response.degree, response.value, response.value, response.value)
+        told = f"{how}, {response.samples} inputs, largest {max(response.value):.3g}"
+        parts += [
+            "<h2>Response of the network</h2><p>How strongly the output depends on the input, by "
+            'degree: ‖∂f/∂x̂(ω)‖.</p><div class="figures">',
+            _figure("whole network", told, curve, max(response.value)),
+            "</div>",
+        ]
+    if activations:
+        figures = (
+            _figure(f"{found.name} ({found.end})", f"rms {found.rms:.3g}", found.curve)
+            for found in activations
+        )
+        parts += [
+            f"<h2>Activations</h2><p>What the layers receive and return over "
+            f"{activations[0].samples} samples: root-mean-square amplitudes by degree, drawn as "
+            'above.</p><div class="figures">',
+            *figures,
+            "</div>",
+            _table(_ACTIVATIONS, activations, "Table of the activations", _ABOUT_ACTIVATIONS),
+        ]
+    return "".join(parts)
+
+
+def _figure_of_layer(layer: Layer) -> str:
+    return _figure(layer.name, f"{layer.kind}, {layer.largest:.3g}", layer.curve, layer.largest)
+
+
+def _figure(name: str, told: str, curve: Curve, top: float = 0.0) -> str:
+    scale, right = top or max(curve.largest) or 1.0, max(1, curve.degree[-1])
 
     def points(values: Iterable[float]) -> list[str]:
         pairs = zip(curve.degree, values, strict=True)
         return [f"{_WIDTH * d / right:.4g},{_HEIGHT * (1 - v / scale):.4g}" for d, v in pairs]
 
     area = " ".join([*points(curve.largest), *reversed(points(curve.smallest))])
-    told = f"{layer.name}: {layer.kind}, largest {layer.largest:.3g}, degrees 0 to {right}"
+    label = escape(f"{name}: {told}, degrees 0 to {right}")
     return (
         f'<figure><svg viewBox="-2 -2 {_WIDTH + 4} {_HEIGHT + 4}" role="img" '
-        f'aria-label="{escape(told)}"><polygon points="{area}"/>'
+        f'aria-label="{label}"><polygon points="{area}"/>'
         f'<polyline points="{" ".join(points(curve.median))}"/>'
-        f'<path d="M0 0V{_HEIGHT}H{_WIDTH}"/></svg><figcaption><b>{escape(layer.name)}</b> '
-        f"{layer.kind}, {layer.largest:.3g}</figcaption></figure>"
+        f'<path d="M0 0V{_HEIGHT}H{_WIDTH}"/></svg>'
+        f"<figcaption><b>{escape(name)}</b> {told}</figcaption></figure>\n"
     )
 
 
-def _header(name: str) -> str:
-    return f'<th scope="col" aria-sort="none"><button type="button">{name}</button></th>'
+def _table(
+    columns: Mapping[str, Callable[[Any], Any]], items: Iterable[Any], label: str, about: str
+) -> str:
+    heads = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{name}</button></th>'
+        for name in columns
+    )
+    rows = "\n".join(_row([of(item) for of in columns.values()]) for item in items)
+    return (
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table>'
+        f"<caption>Press a column's name to sort by it. {about}</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
+    )
 
 
-def _row(layer: Layer) -> str:
-    name, *others = (of(layer) for of in _COLUMNS.values())
-    cells = "".join(map(_cell, others))
-    return f'<tr><th scope="row" data-key="{escape(name)}">{escape(name)}</th>{cells}</tr>'
+def _row(values: Sequence[Any]) -> str:
+    name = escape(values[0])
+    cells = "".join(map(_cell, values[1:]))
+    return f'<tr><th scope="row" data-key="{name}">{name}</th>{cells}</tr>'
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  # of a column

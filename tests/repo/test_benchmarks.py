@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
+from benchmarks import network
 from benchmarks.contenders import (
     STEPS,
     SpectraCase,
@@ -77,6 +78,15 @@ def test_a_rehearsal_writes_what_the_page_reads(tmp_path):
     written = json.loads(out.read_text(encoding="utf-8"))
     committed = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
     assert _shape(written) == _shape(committed)
+
+
+def test_both_find_the_spectra_of_a_network(tmp_path):
+    out = tmp_path / "network.json"
+    assert network.main(["--small", "--threads", "1", "--out", str(out)]) == 0
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert (written["cbnlib"]["layers"], written["numpy"]["share_done"]) == (53, 1)
+    assert written["cbnlib"]["error"] < 1e-5
+    assert written["ratio"] > 0
 
 
 def _shape(value):

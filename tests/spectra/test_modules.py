@@ -128,6 +128,15 @@ def test_our_own_layers_are_found(options):
         torch.testing.assert_close(spectrum.values, expected.values, rtol=0, atol=0)
 
 
+def test_padding_before_a_convolution_is_no_part_of_it():
+    model = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(1, 2, 2, stride=2))
+    spectra, left_out = module_spectra(model, torch.zeros(1, 1, 6, 8))
+    assert not left_out
+    assert (spectra["1"].kind, spectra["1"].grid) == ("exact", (4, 5))
+    expected = conv_spectrum(model[1], (8, 10))
+    torch.testing.assert_close(spectra["1"].values, expected.values)
+
+
 class Functional(nn.Module):
     def __init__(self):
         super().__init__()

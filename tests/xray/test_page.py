@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cbnlib.xray.measure import xray
+from cbnlib.xray.analyse import xray
 from cbnlib.xray.page import page
 
 PAGE_BYTES = 3_000_000
@@ -19,7 +19,7 @@ def written(tmp_path_factory):
     model.add_module("unused", nn.Identity())
     model.unused.conv = nn.Conv1d(1, 1, 1)
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(page(xray(model, (1, 64))), encoding="utf-8")
+    path.write_text(page(xray(model, (1, 64), data=[torch.randn(5, 1, 64)])), encoding="utf-8")
     return path
 
 
@@ -53,7 +53,8 @@ def test_it_loads_nothing_and_has_no_barriers(seen):
 def test_the_keyboard_sorts(seen):
     tab = seen.tab
     head = tab.locator("thead th", has_text="largest")
-    values = "() => [...document.querySelectorAll('tbody tr')].map(r => +r.children[7].dataset.key)"
+    of_row = "row => +row.children[7].dataset.key"
+    values = f"() => [...document.querySelector('tbody').rows].map({of_row})"
     head.locator("button").focus()
     for direction in ("ascending", "descending"):
         tab.keyboard.press("Enter")

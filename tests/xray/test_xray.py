@@ -4,14 +4,19 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from cbnlib.spectra.activations import activation_spectra
 from cbnlib.spectra.modules import module_spectra
+from cbnlib.spectra.response import frequency_response
 from cbnlib.xray import __main__ as command
+from cbnlib.xray.analyse import xray
+from cbnlib.xray.images import Images
 from cbnlib.xray.load import load
-from cbnlib.xray.measure import xray
 from cbnlib.xray.page import page
 
 pytestmark = [
@@ -175,6 +180,53 @@ def test_numbers_of_known_layers():
     (layer,) = xray(pick, (1, 8)).layers
     assert (layer.kind, layer.flatness, layer.condition) == ("exact", pytest.approx(1), 1)
     assert layer.low == pytest.approx(5 / 8)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2))
+
+
+def test_with_images_activations_and_response_are_measured(tmp_path):
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(256, size=(9 + i, 16), dtype=np.uint8)
+        (tmp_path / str(i)).mkdir()
+        Image.fromarray(pixels).save(tmp_path / str(i) / "noise.PNG")
+    images = Images(tmp_path, (3, 8, 10))
+    (batch,) = images
+    assert batch.shape == (3, 3, 8, 10)
+    assert float(batch.min()) < 0.2
+    assert 0.8 < float(batch.max()) <= 1
+    found = xray(network(), (3, 8, 10), data=images)
+    for mine, one in zip(found.activations, activation_spectra(network(), [batch]), strict=True):
+        assert (mine.name, mine.end, mine.samples) == (one.name, one.kind, 3)
+        squares = one.spectrum.operator_values().square()
+        assert mine.rms**2 * mine.dimensions == pytest.approx(float(squares.sum()), rel=0.4)
+        assert mine.curve.largest[0] == pytest.approx(float(one.spectrum.values[0, 0]), rel=1e-5)
+    (received, *_) = found.activations
+    assert received.rms == pytest.approx(float(batch.square().mean().sqrt()))
+    response = frequency_response(network(), batch)
+    assert found.response.exact
+    assert found.response.value[0] == pytest.approx(float(response.values[0]), rel=1e-5)
+    html = page(found)
+    assert html.count("<svg") == 2 + 1 + 4
+    written = json.loads(json.dumps(found.to_json()))
+    assert written["response"]["samples"] == 3
+    scripted = torch.jit.script(network().eval())
+    found = xray(scripted, (3, 8, 10), data=images)
+    assert found.response.value[0] == pytest.approx(float(response.values[0]), rel=1e-5)
+    assert "is a module of torch.nn" in found.left_out["activations"]
+
+
+def test_a_folder_without_images_is_refused(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    options = ["networks_to_xray:network", "--data", str(tmp_path)]
+    assert command.main([*options, "--input", "3x8x8"]) == 1
+    assert command.main([*options, "--input", "2x8x8"]) == 1
+    told = capsys.readouterr().err
+    assert f"no image in the folder {tmp_path}" in told
+    assert "images have 1 or 3 channels and 2 axes, the input is 2x8x8" in told
 
 
 def test_zero_weights_and_none_that_can_be_measured():

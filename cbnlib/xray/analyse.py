@@ -1,0 +1,150 @@
+"""A whole network: each of its convolutions, and, with data, its activations and its response."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cbnlib._checks import check_grid
+from cbnlib._version import __version__
+from cbnlib.spectra._supported import CONVOLUTIONS
+from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.modules import convolutions_of
+from cbnlib.spectra.response import frequency_response
+from cbnlib.xray.measure import Activation, Layer, Response
+
+SCHEMA = 1
+"""Of `xray.json`: changes when a key changes its meaning or goes."""
+
+_SAMPLES = 8
+"""Inputs by which the output is differentiated."""
+
+
+@dataclass(frozen=True)
+class XRay:
+    """What was found in a network.
+
+    Attributes:
+        facts: Name of the network, shape of the input, precision, versions.
+        layers: The convolutions.
+        left_out: For each layer of which nothing is said, the reason.
+        activations: What the layers receive and return, if there are data.
+        response: Of the whole network, if there are data.
+    """
+
+    facts: dict[str, Any]
+    layers: list[Layer]
+    left_out: dict[str, str] = field(default_factory=dict)
+    activations: list[Activation] = field(default_factory=list)
+    response: Response | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers; the keys are the names of the attributes."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def xray(
+    model: nn.Module,
+    shape: Sequence[int] = (3, 224, 224),
+    *,
+    data: Iterable[Tensor] | None = None,
+    name: str = "",
+    circular: bool = False,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[str], None] = lambda _: None,
+) -> XRay:
+    """Measure every convolution of a network.
+
+    Args:
+        model: A network; it is not changed.
+        shape: Channels and pixels per axis of its input. The input itself is random.
+        data: Batches of inputs. If there are any, the activations are measured, too, and how the
+            output depends on the first few inputs.
+        name: What to call the network; its class if empty.
+        circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
+        dtype: Precision of the computation, whatever that of the weights.
+        progress: Is told of each layer, before it is measured.
+
+    Raises:
+        ValueError: If the shape has no spatial axes; if nothing can be said of any layer; if a
+            weight is complex, NaN or infinite. The message names the layer.
+        Exception: What the network raises on the input, with the layer reached in a note.
+
+    Example:
+        >>> found = xray(nn.Conv1d(1, 4, 3, padding=1), (1, 16))
+        >>> [(layer.kind, layer.grid, layer.dimensions) for layer in found.layers]
+        [('bound', [18], 18)]
+    """
+    channels, *grid = check_shape(shape)
+    calls, left_out = convolutions_of(model, example(model, (channels, *grid)))
+    layers = []
+    for number, (label, call) in enumerate(calls.items(), start=1):
+        progress(f"layer {number} of {len(calls)}: {label}")
+        try:
+            spectrum = call.spectrum(circular=circular, dtype=dtype)
+        except ValueError as error:
+            raise ValueError(f"layer {label!r}: {error}") from error
+        layers.append(Layer.of(label, call, spectrum))
+    if not layers:
+        reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
+        raise ValueError(f"nothing can be said of any layer of this network ({reasons})")
+    facts = {
+        "name": name or type(model).__name__,
+        "input": [channels, *grid],
+        "precision": str(dtype).removeprefix("torch."),
+        "cbnlib": __version__,
+        "torch": torch.__version__,
+    }
+    if data is None:
+        return XRay(facts, layers, left_out)
+    return XRay(facts, layers, left_out, *_of_data(model, data, left_out, progress))
+
+
+def _of_data(
+    model: nn.Module,
+    data: Iterable[Tensor],
+    left_out: dict[str, str],
+    progress: Callable[[str], None],
+) -> tuple[list[Activation], Response | None]:
+    """The activations and the response; notes in `left_out` what cannot be had."""
+    activations, response = [], None
+    names = [name for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
+    if not names:
+        left_out["activations"] = "no convolution of this network is a module of torch.nn"
+    for name in names:  # one at a time: the memory is that of a layer, not of the network
+        progress(f"activations of {name}")
+        found = activation_spectra(model, data, layers=[name])
+        activations += [Activation.of(one) for one in found]
+        left_out |= {f"activations of {label}": why for label, why in found.left_out.items()}
+    progress("response")
+    first = next(iter(data))[:_SAMPLES]
+    try:
+        generator = torch.Generator().manual_seed(0)
+        response = Response.of(frequency_response(model, first, generator=generator), len(first))
+    except ValueError as error:
+        left_out["response"] = str(error)
+    return activations, response
+
+
+def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of an input, without the batch, if it has channels and 1 to 3 axes.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if not 2 <= len(shape) <= 4:
+        raise ValueError(
+            "an input has channels and 1 to 3 spatial axes, such as 3x224x224; got "
+            f"{'x'.join(map(str, shape))}"
+        )
+    return check_grid(shape, 4)
+
+
+def example(model: nn.Module, shape: Sequence[int]) -> Tensor:
+    """A random input of a network, on its device and in its precision, the same each time."""
+    held = [*model.parameters(), *model.buffers()]
+    like = next((t for t in held if t.is_floating_point()), torch.empty(0))
+    x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+    return x.to(like)
