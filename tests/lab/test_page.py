@@ -4,7 +4,7 @@ import pytest
 
 from cbnlib.book.predictions import merge_predictions
 from tools.browser import keyboard, layout, training
-from tools.browser.chromium import Visit, visit
+from tools.browser.chromium import PATIENCE, Visit, visit
 from tools.lab import bundle
 from tools.pages import Page
 from tools.project import ROOT
@@ -49,6 +49,7 @@ def opened(tab, page):
 
     def go(fragment="", path=page.path):
         tabs.append(tab.context.browser.new_page())
+        tabs[-1].set_default_timeout(PATIENCE)
         tabs[-1].goto(path.as_uri() + fragment)
         tabs[-1].wait_for_function("() => document.querySelector('[data-part=words]').textContent")
         return tabs[-1]
@@ -158,6 +159,7 @@ def test_share_writes_the_address_and_a_bad_one_is_told(opened):
 
 def test_blocked_storage_costs_the_memory_only(tab, page):
     blocked = tab.context.browser.new_page()
+    blocked.set_default_timeout(PATIENCE)
     blocked.add_init_script("""Object.defineProperty(window, 'localStorage', {
       get() { throw new DOMException('denied', 'SecurityError'); } });""")
     blocked.goto(page.path.as_uri())
