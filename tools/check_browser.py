@@ -4,9 +4,10 @@
     python -m tools.check_browser --screenshots shots --page intro
 
 A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
-unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, or if
-axe-core finds a serious or critical barrier in it. A page that passed and of which no byte changed
-is not opened again, unless it is named. The browser is the system's own Chromium or Chrome;
+unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, does
+not train the network that it offers, or if axe-core finds a serious or critical barrier in it. A
+page that passed and of which no byte changed is not opened again, unless it is named. The browser
+is the system's own Chromium or Chrome;
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Error
 
-from tools.browser import accessibility, keyboard, layout, reading
+from tools.browser import accessibility, keyboard, layout, reading, training
 from tools.browser.chromium import browser_version, open_browser, visit
 from tools.browser.passed import Passed
 from tools.command import arguments, report
@@ -56,7 +57,8 @@ def check_page(browser: Browser, page: Page, pictures: Path | None = None) -> Fi
             serious, lesser = accessibility.check(seen)
         # With the toggles as they were and at full width again: in a tab of its own.
         with visit(browser, page) as fresh:
-            problems += [*seen.problems, *serious, *keyboard.check(fresh), *reading.check(fresh)]
+            problems += [*seen.problems, *serious]
+            problems += [*keyboard.check(fresh), *reading.check(fresh), *training.check(fresh)]
     except Error as error:
         return Findings([f"{page.name}: the browser gave up: {error.message}"])
     told, notes = ([f"{page.name}: {line}" for line in lines] for lines in (problems, lesser))

@@ -37,7 +37,9 @@ def _add(module: Path, parts: dict[str, str]) -> None:
         if name not in parts:
             _add(module.with_name(f"{name}.js"), parts)
     exported = [name for _, name in EXPORT.findall(source)]
-    body = IMPORT.sub(lambda found: f"const {found[1]} = ${found[2]};".replace(" as ", ": "), source)
+    body = IMPORT.sub(
+        lambda found: f"const {found[1]} = ${found[2]};".replace(" as ", ": "), source
+    )
     body = EXPORT.sub(r"\1\2", body)
     if other := re.search(r"^(import|export)\b.*$", body, re.MULTILINE):
         raise ValueError(f"{module.name}: cannot bundle {other[0]!r}")

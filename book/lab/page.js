@@ -113,7 +113,8 @@ class Lab {
 
   draw() {
     Object.assign(this, { waiting: false, drawn: performance.now() });
-    if (this.seen?.spectra) for (const { draw, plot } of this.plots) if (plot.canvas.clientWidth) draw(plot, this.seen);
+    for (const { draw, plot } of this.plots)
+      if (plot.canvas.clientWidth && (this.seen.spectra || draw === VIEWS.loss)) draw(plot, this.seen);
     if (this.predicting?.plot.canvas.clientWidth) drawPredictions(this.predicting.plot, this.predicting.all.list);
   }
 

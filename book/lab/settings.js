@@ -9,10 +9,10 @@ const MOST_SEED = 9999;
 
 export const TARGETS = {
   bump: "copy a bump",
-  "pass-1": "noise to its part at ±1",
-  "pass-2": "noise to its part at ±2",
-  product: "sum of two waves to their product",
-  own: "copy a bump that you draw",
+  "pass-1": "keep ±1 of noise",
+  "pass-2": "keep ±2 of noise",
+  product: "multiply two waves",
+  own: "copy your own bump",
 };
 
 /** What a slider goes through. */

@@ -1,8 +1,9 @@
 // The tasks: inputs and targets on a circle of N pixels.
 
 import { gaussFrom, uniformFrom } from "./random.js";
+import { HEIGHT, PIXELS } from "./settings.js";
 
-export const N = 16;
+export const N = PIXELS;
 const [SAMPLES, NOISE, PROBES, SHARPNESS] = [512, 4096, 96, 4];
 
 const bump = (angle) => Math.exp(SHARPNESS * (Math.cos(angle) - 1));
@@ -58,7 +59,7 @@ function product(uniform) {
   });
 }
 
-/** The samples of a target, those that the page shows, and the mean square that the best constant output leaves. */
+/** The samples of a target, {x, y} each, and the probes: those that the page shows. */
 export function makeTask({ target, shape, seed }) {
   const uniform = uniformFrom(seed + 1);
   const make = {
@@ -66,7 +67,7 @@ export function makeTask({ target, shape, seed }) {
     "pass-1": () => lowPass(1, uniform),
     "pass-2": () => lowPass(2, uniform),
     product: () => product(uniform),
-    own: () => copies(interpolated(shape), uniform),
+    own: () => copies(interpolated(shape.map((height) => height / HEIGHT)), uniform),
   };
   return make[target]();
 }

@@ -83,15 +83,16 @@ export class Trainer {
     history.step.push(this.stepsTaken);
     history.data.push(sum.data / sum.count);
     history.penalty.push(this.settings.ridge * norm);
-    this.diverged = !(Number.isFinite(sum.data + norm) && norm <= this.largest);
+    this.diverged = !(sum.data / sum.count <= this.largest && norm <= this.largest); // NaN is neither
     Object.assign(sum, { data: 0, count: 0 });
   }
 
   /** What the page shows: plain numbers and arrays. */
   snapshot() {
     const { network, history, settings } = this;
+    this.diverged ||= !network.parameters.every(Number.isFinite);
     const seen = { step: this.stepsTaken, over: this.over, diverged: this.diverged, history, settings };
-    if (!network.parameters.every(Number.isFinite)) return { ...seen, diverged: true };
+    if (this.diverged) return seen;
     const spectra = spectraOf(network), outputs = this.probe.forward();
     return {
       ...seen,

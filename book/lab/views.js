@@ -50,9 +50,9 @@ function loss(plot, { history: { step, data, penalty }, settings: { steps } }) {
     top: 30, left: 44,
   });
   LINES.forEach(([name, style], i) => {
-    const width = i ? 1.5 : 2.5, at = plot.box.left + [0, 66, 164][i];
-    plot.line([[at, 12], [at + 24, 12]], { ...style, width, pixels: true });
-    plot.write(name, at + 29, 12);
+    const width = i ? 1.5 : 2.5, at = 8 + [0, 62, 154][i];
+    plot.line([[at, 12], [at + 22, 12]], { ...style, width, pixels: true });
+    plot.write(name, at + 26, 12);
     const points = step.map((s, k) => [s, all[i][k]]).filter(([, value]) => value > 0 && Number.isFinite(value));
     if (points.length) plot.line(points, { ...style, width });
   });

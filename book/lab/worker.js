@@ -2,7 +2,8 @@
 
 import { Trainer } from "./trainer.js";
 
-const [BETWEEN, SHARE] = [120, 8]; // milliseconds of training from one snapshot to the next; at least so often a snapshot's own
+// Milliseconds of training from one snapshot to the next: more where the snapshot itself takes long, but never too many.
+const [BETWEEN, SHARE, MOST] = [120, 8, 1000];
 let [trainer, running, lasted] = [null, false, 0];
 
 function post() {
@@ -13,7 +14,7 @@ function post() {
 
 function work() {
   if (!running) return;
-  const end = performance.now() + Math.max(BETWEEN, SHARE * lasted);
+  const end = performance.now() + Math.min(MOST, Math.max(BETWEEN, SHARE * lasted));
   while (!trainer.over && performance.now() < end) trainer.step();
   running = !trainer.over;
   post();

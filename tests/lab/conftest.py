@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.browser.chromium import open_browser
+from tools.browser.chromium import PATIENCE, open_browser
 from tools.lab import bundle
 from tools.project import ROOT
 
@@ -14,7 +14,9 @@ LAB = ROOT / "book" / "lab"
 @pytest.fixture(scope="package")
 def tab(browser_installed):
     with open_browser() as browser:
-        yield browser.new_page()
+        opened = browser.new_page()
+        opened.set_default_timeout(PATIENCE)
+        yield opened
 
 
 @pytest.fixture(scope="package")

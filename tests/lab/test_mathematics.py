@@ -121,7 +121,7 @@ def test_a_hundred_steps_of_adam_end_where_those_of_the_library_do(run, n, depth
 
 
 def test_an_aligned_start_has_the_spectra_and_the_strength_of_the_library(run):
-    model, x, _, case = make(16, 8, 6)
+    model, _, _, case = make(16, 8, 6)
     budget, layers = Budget.parse(BUDGET, 16), (3, 6)
     [seen] = run("align", [case | {"budget": budget.ranks.tolist(), "layers": layers}])
     start_within(model, budget, layers, grow=None)
@@ -131,7 +131,7 @@ def test_an_aligned_start_has_the_spectra_and_the_strength_of_the_library(run):
 
 
 def passes(model, layers):
-    """The norm of the product of the held layers' blocks at ω = 1: as aligned, that of the values."""
+    """The norm of the product of the held layers' blocks at ω = 1."""
     blocks = [conv.blocks()[..., 1] for conv in model.convs[layers[0] - 1 : layers[1]]]
     return torch.linalg.multi_dot(blocks[::-1]).detach().norm()
 

@@ -81,7 +81,7 @@ def _slide(visit: Visit) -> list[str]:
     """Move each slider of the page one step by an arrow key; a slideshow's picture follows."""
     tab, problems = visit.tab, []
     state = """e => [e.value, e.closest('[data-slideshow]')?.querySelector('img').src]"""
-    for slider in tab.locator(SLIDERS).all():
+    for slider in tab.locator(SLIDERS).locator("visible=true").all():
         before = slider.evaluate(state)
         slider.focus()
         tab.keyboard.press(
