@@ -17,11 +17,19 @@ MARKS: dict[Verdict, str] = {
 KINDS = {
     "prediction": "prediction",
     "own": "question of our own",
-    "after looking": "row made after looking",
+    "after looking": "row after looking",
     "check": "check",
-    "other": "row that says nothing for or against it",
+    "other": "row counted apart",
 }
-FOUND = dict(zip(OUTCOMES, ("Holds", "In part", "Fails, always or mostly"), strict=True))
+FOUND = dict(zip(OUTCOMES, ("Holds", "In part", "Fails"), strict=True))
+TOLD = {
+    "reproduced": "in every run",
+    "partly": "in some runs",
+    "not reproduced": "in none",
+    NOT_TESTED: "not tested",
+}
+"""Where so many predictions hold."""
+
 SHOWN = dict(zip(OUTCOMES, (2, 1, 1), strict=True))
 """How many predictions of an outcome the table of the start page names."""
 
@@ -40,7 +48,7 @@ def beliefs_table(beliefs: Iterable[Row]) -> str:
     """What we believe of each claim, a row each."""
     rows = [
         [
-            f"{link(one['claim'])} {one['text']}",
+            f"{link(one['claim'])} {one['text'][:1].upper()}{one['text'][1:]}.",
             found(one, SHOWN),
             f"**{one['sure']}**",
             why(one),
@@ -87,17 +95,14 @@ def why(one: Row) -> str:
     told, number = one["verdicts"], one["predictions"]
     if not number:
         return "No prediction stood before the measurement."
-    parts = [f"{told['reproduced']} of {count(number, 'prediction')} hold in every run"]
-    parts += [f"{told['partly']} in some"] * bool(told["partly"])
-    parts += [f"{told['not reproduced']} in none"] * bool(told["not reproduced"])
-    parts += [f"{told[NOT_TESTED]} not tested"] * bool(told[NOT_TESTED])
-    text = ", ".join(parts) + "."
+    parts = [f"{told[verdict]} {word}" for verdict, word in TOLD.items() if told[verdict]]
+    text = f"{count(number, 'prediction')}: {', '.join(parts)}."
     if one["values"]:
-        text += f" {count(one['values'], 'value')} from {count(one['chapters'], 'chapter')}."
+        text += f" {count(one['values'], 'value')}, {count(one['chapters'], 'chapter')}."
     if kept := one["stability"]["verdicts"]:
-        text += f" Stable in other builds: {one['stability']['stable']} of {kept} verdicts."
+        text += f" Stable verdicts: {one['stability']['stable']} of {kept}."
     apart = ", ".join(count(n, KINDS[kind]) for kind, n in one["apart"].items() if n)
-    return f"{text} Counted apart: {apart}." if apart else text
+    return f"{text} Apart: {apart}." if apart else text
 
 
 def claims_table(paper: str, rows: Sequence[Row], note: str) -> str:
@@ -160,8 +165,8 @@ def link(paper: str) -> str:
 def count(number: int, word: str) -> str:
     """A number with its word, in the plural unless it is one.
 
-    >>> count(1, "check"), count(2, "row made after looking"), count(2, "question of our own")
-    ('1 check', '2 rows made after looking', '2 questions of our own')
+    >>> count(1, "check"), count(2, "row after looking"), count(2, "question of our own")
+    ('1 check', '2 rows after looking', '2 questions of our own')
     """
     first, _, rest = word.partition(" ")
     return " ".join(filter(None, [str(number), f"{first}{'s' * (number != 1)}", rest]))
