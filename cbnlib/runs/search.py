@@ -34,6 +34,8 @@ with extra("runs"):
 
 DOCUMENT = "search.json"
 KIND, FORMAT = "cbnlib search", 1
+FEWER = ("stay", "drop")
+"""Moves that add no mode."""
 NUMBERS = ("loss", "fit", "norm", "seconds")
 
 
@@ -97,8 +99,8 @@ class Search:
     r"""What defines a search.
 
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
-    keeps what the network uses. Each new budget is trained once: from its parent's network within
-    the budget, then released. The best networks found so far are the parents of the next round.
+    keeps what the network uses. Each new budget is trained once, unless `again` is set: from its
+    parent's network within the budget, then released. The best networks found so far are the parents of the next round.
     The search ends when a round brings no lower loss.
 
     Raises:
@@ -120,6 +122,9 @@ class Search:
     """At most so many."""
     degree: int | None = None
     """The highest degree of a frequency that is added; None for all of the grid."""
+    again: bool = False
+    """Whether moves that keep or drop modes are made again from a better network, although their
+    budgets were tried: what was trained too briefly goes on, and loses what it does not need."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -130,6 +135,7 @@ class Search:
             check_count(name, getattr(self, name))
         if self.degree is not None:
             check_count("degree", self.degree, minimum=0)
+        object.__setattr__(self, "again", check_flag("again", self.again))
         nothing = Budget(self.start.network.grid, {})
         self.candidate(nothing, self.start)
         Confinement(CNN(self.start.network, seed=0), nothing, self.layers)
@@ -191,6 +197,8 @@ class Search:
     def facts(self) -> dict[str, Any]:
         """All that the result depends on, as JSON."""
         facts = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.again:
+            del facts["again"]  # older tables know no such field
         return facts | {"start": self.start.digest(), "layers": list(self.layers)}
 
     def digest(self) -> str:
@@ -268,7 +276,7 @@ def search(
             tqdm.write(line, file=sys.stderr)
         if complete := best.loss >= before:
             break
-    fewer = [b for b, move in plan.moves(best.uses) if move in ("stay", "drop")]
+    fewer = [b for b, move in plan.moves(best.uses) if move in FEWER]
     prices = train([(plan.candidate(b, best.experiment, release=1.0), "price") for b in fewer])
     result = SearchResult(tuple(tried), number, complete, tuple(prices))
     save_search(root / plan.folder_name, plan, result)
@@ -288,11 +296,14 @@ def _outcome(
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
     """The experiments of a round with their moves; marks their budgets as seen."""
+    trained = {t.experiment.digest() for t in tried}
     for parent in _parents(tried, plan.beam):
         for budget, move in plan.moves(parent.uses):
-            if str(budget) not in seen:
+            experiment = plan.candidate(budget, parent.experiment)
+            again = plan.again and move in FEWER and experiment.digest() not in trained
+            if again or str(budget) not in seen:
                 seen.add(str(budget))
-                yield plan.candidate(budget, parent.experiment), move
+                yield experiment, move
 
 
 def _is_there(experiment: Experiment, records: Sequence[Path]) -> bool:

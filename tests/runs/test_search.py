@@ -14,7 +14,7 @@ import run_cases
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import SearchResult, load_search, search
+from cbnlib.runs.search import SearchResult, load_search, read_search, search
 from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.training.budget import Budget
 
@@ -58,6 +58,23 @@ def test_the_moves_of_a_round_are_the_neighbours_of_its_parent(found):
         expected |= {less, *(less.changed(w, 1) for w in near if uses.directions.get(w, 0) < 4)}
     first = [t for t in result.tried[1:] if t.experiment.start == START.digest()]
     assert {t.budget for t in first} == expected
+
+
+def test_moves_that_add_no_mode_are_made_again_from_a_better_network(tmp_path):
+    """And no experiment twice; who does not ask for it has the digest that searches had before."""
+    plan = replace(PLAN, again=True, rounds=4)
+    assert "again" not in PLAN.facts()
+    assert plan.digest() != replace(PLAN, rounds=4).digest()
+    result = search(plan, tmp_path, workers=1, progress=False)
+    assert len({t.experiment.digest() for t in result.tried}) == len(result.tried)
+    first, repeated = dict[str, str](), 0
+    for t in result.tried:
+        if str(t.budget) in first:
+            assert t.move in ("stay", "drop")
+            repeated += first[str(t.budget)] != t.experiment.start
+        first.setdefault(str(t.budget), t.experiment.start)
+    assert repeated > 0
+    assert read_search(tmp_path / plan.folder_name) == (plan, result)
 
 
 def test_outcomes_are_those_of_the_records(found):
@@ -169,6 +186,7 @@ def test_one_budget_is_one_experiment():
         ({"beam": 0}, "beam must be an integer >= 1"),
         ({"rounds": 1.5}, "rounds must be an integer >= 1"),
         ({"degree": -1}, "degree must be an integer >= 0"),
+        ({"again": "yes"}, "again must be True or False"),
         ({"release": 2.0}, "release must be a share"),
         ({"start": replace(START, seeds=(0, 1))}, "starts from one network, got 2"),
         ({"start": None}, "start must be a Experiment"),
