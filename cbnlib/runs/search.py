@@ -34,6 +34,8 @@ with extra("runs"):
 
 DOCUMENT = "search.json"
 KIND, FORMAT = "cbnlib search", 1
+FEWER = ("stay", "drop")
+"""Moves that add no mode."""
 NUMBERS = ("loss", "fit", "norm", "seconds")
 
 
@@ -100,10 +102,11 @@ class Search:
     r"""What defines a search.
 
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
-    keeps what the network uses. Each new budget is trained once: from its parent's network within
-    the budget, then released. The best networks found so far are the parents of the next round.
-    The search ends when a round brings no lower loss. Candidates are trained briefly, so the best
-    of them may still fall: `finish` trains it once more, for as long as one likes.
+    keeps what the network uses. Each new budget is trained once, unless `again` is set: from its
+    parent's network within the budget, then released. The best networks found so far are the
+    parents of the next round. The search ends when a round brings no lower loss. Candidates are
+    trained briefly, so the best of them may still fall: `finish` trains it once more, for as long
+    as one likes.
 
     Raises:
         ValueError: On construction, if the start has several networks, or a value is out of range.
@@ -127,6 +130,9 @@ class Search:
     finish: int = 0
     """Steps that the best network is trained further in the end, within the budget that it uses,
     then released."""
+    again: bool = False
+    """Whether moves that keep or drop modes are made again from a better network, although their
+    budgets were tried: what was trained too briefly goes on, and loses what it does not need."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -138,6 +144,7 @@ class Search:
         check_count("finish", self.finish, minimum=0)
         if self.degree is not None:
             check_count("degree", self.degree, minimum=0)
+        object.__setattr__(self, "again", check_flag("again", self.again))
         nothing = Budget(self.start.network.grid, {})
         self.candidate(nothing, self.start)
         Confinement(CNN(self.start.network, seed=0), nothing, self.layers)
@@ -204,8 +211,9 @@ class Search:
     def facts(self) -> dict[str, Any]:
         """All that the result depends on, as JSON."""
         facts = {one.name: getattr(self, one.name) for one in fields(self)}
-        if not self.finish:  # as in the tables from before there was one
-            del facts["finish"]
+        for name in ("finish", "again"):  # older tables know no such fields
+            if not facts[name]:
+                del facts[name]
         return facts | {"start": self.start.digest(), "layers": list(self.layers)}
 
     def digest(self) -> str:
@@ -287,7 +295,7 @@ def search(
     if plan.finish:
         tried += train([(plan.candidate(best.uses, best.experiment, "finish"), "finish")])
         best = min(tried, key=lambda t: t.loss)
-    fewer = [b for b, move in plan.moves(best.uses) if move in ("stay", "drop")]
+    fewer = [b for b, move in plan.moves(best.uses) if move in FEWER]
     prices = train([(plan.candidate(b, best.experiment, "price"), "price") for b in fewer])
     result = SearchResult(tuple(tried), number, complete, tuple(prices))
     save_search(root / plan.folder_name, plan, result)
@@ -316,11 +324,14 @@ def _outcome(
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
     """The experiments of a round with their moves; marks their budgets as seen."""
+    trained = {t.experiment.digest() for t in tried}
     for parent in _parents(tried, plan.beam):
         for budget, move in plan.moves(parent.uses):
-            if str(budget) not in seen:
+            experiment = plan.candidate(budget, parent.experiment)
+            again = plan.again and move in FEWER and experiment.digest() not in trained
+            if again or str(budget) not in seen:
                 seen.add(str(budget))
-                yield plan.candidate(budget, parent.experiment), move
+                yield experiment, move
 
 
 def _is_there(experiment: Experiment, records: Sequence[Path]) -> bool:

@@ -14,7 +14,7 @@ import run_cases
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
-from cbnlib.runs.search import SearchResult, load_search, search
+from cbnlib.runs.search import SearchResult, load_search, read_search, search
 from cbnlib.runs.store import ForeignRecordError, RecordError
 from cbnlib.training.budget import Budget
 
@@ -68,6 +68,23 @@ def test_no_move_needs_more_directions_than_a_held_layer_has_channels():
     for layers, most in (((2, 3), 2), ((1, 3), 1)):
         moved = [budget for budget, _ in replace(PLAN, layers=layers).moves(uses)]
         assert max(max(b.directions.values(), default=0) for b in moved) == most
+
+
+def test_moves_that_add_no_mode_are_made_again_from_a_better_network(tmp_path):
+    """And no experiment twice; who does not ask for it has the digest that searches had before."""
+    plan = replace(PLAN, again=True, rounds=4)
+    assert "again" not in PLAN.facts()
+    assert plan.digest() != replace(PLAN, rounds=4).digest()
+    result = search(plan, tmp_path, workers=1, progress=False)
+    assert len({t.experiment.digest() for t in result.tried}) == len(result.tried)
+    first, repeated = dict[str, str](), 0
+    for t in result.tried:
+        if str(t.budget) in first:
+            assert t.move in ("stay", "drop")
+            repeated += first[str(t.budget)] != t.experiment.start
+        first.setdefault(str(t.budget), t.experiment.start)
+    assert repeated > 0
+    assert read_search(tmp_path / plan.folder_name) == (plan, result)
 
 
 def test_outcomes_are_those_of_the_records(found):
@@ -199,6 +216,7 @@ def test_one_budget_is_one_experiment():
         ({"rounds": 1.5}, "rounds must be an integer >= 1"),
         ({"finish": -1}, "finish must be an integer >= 0"),
         ({"degree": -1}, "degree must be an integer >= 0"),
+        ({"again": "yes"}, "again must be True or False"),
         ({"release": 2.0}, "release must be a share"),
         ({"start": replace(START, seeds=(0, 1))}, "starts from one network, got 2"),
         ({"start": None}, "start must be a Experiment"),
