@@ -1,4 +1,4 @@
-"""The best network known: which records hold networks for one problem, and which has the least loss.
+"""The best network known: the records that hold networks for one problem, and the lowest loss.
 
 A problem is a task, the shape of the network but for its width, and the ridge. A wider network can
 do all that a narrower one can, so the loss of a narrower one is within its reach, too.
