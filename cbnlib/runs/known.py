@@ -49,7 +49,7 @@ def problem_of(experiment: Experiment) -> str:
     return _problem(experiment.facts(), experiment.tasks[0].facts())
 
 
-def _problem(facts: dict[str, Any], task: object) -> str:
+def _problem(facts: dict[str, Any], task: dict[str, Any]) -> str:
     network = {k: v for k, v in facts["network"].items() if k not in NOT_THE_PROBLEM}
     training = facts["training"]
     return canonical([task, network, training["ridge"], training["loss"]])
