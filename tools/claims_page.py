@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from cbnlib.book.claims import SUBJECTS, Claim, Verdict
-from tools.belief import NOT_TESTED, OUTCOMES
+from tools.belief import NOT_TESTED, OUTCOMES, SURE
 from tools.executed import links
 
 MARKS: dict[Verdict, str] = {
@@ -30,18 +30,18 @@ TOLD = {
 }
 """Where so many predictions hold."""
 
-SHOWN = dict(zip(OUTCOMES, (2, 1, 1), strict=True))
-"""How many predictions of an outcome the table of the start page names."""
+SHOWN = 1
+"""How many predictions of each outcome the table of the start page names."""
 
 Row = Mapping[str, Any]
 
 
 def answer(beliefs: Iterable[Row]) -> str:
     """How sure we are of which claims, in half a sentence."""
-    words: dict[str, list[str]] = {}
+    claims: dict[str, list[str]] = {words: [] for words in (*SURE.values(), NOT_TESTED)}
     for one in beliefs:
-        words.setdefault(one["sure"].partition(",")[0], []).append(link(one["claim"]))
-    return ", ".join(f"**{sure}** ({', '.join(claims)})" for sure, claims in words.items())
+        claims[one["sure"].partition(",")[0]].append(link(one["claim"]))
+    return ", ".join(f"**{words}** ({', '.join(some)})" for words, some in claims.items() if some)
 
 
 def beliefs_table(beliefs: Iterable[Row]) -> str:
@@ -57,7 +57,7 @@ def beliefs_table(beliefs: Iterable[Row]) -> str:
         for one in beliefs
     ]
     lines = table(["claim", "what we found", "how sure", "why", "figure"], rows)
-    return "\n".join(["::::{div} beliefs", *lines, "::::"])
+    return "\n".join(["::::{div} beliefs full-width", *lines, "::::"])
 
 
 def belief_text(one: Row) -> str:
@@ -74,7 +74,7 @@ def belief_text(one: Row) -> str:
     )
 
 
-def found(one: Row, shown: Mapping[str, int] | None = None) -> str:
+def found(one: Row, shown: int | None = None) -> str:
     """The predictions about a claim by outcome.
 
     Args:
@@ -83,7 +83,7 @@ def found(one: Row, shown: Mapping[str, int] | None = None) -> str:
     """
     parts = []
     for outcome, texts in one["found"].items():
-        some = texts[: shown[outcome]] if shown else texts
+        some = texts[:shown]
         more = f" ({len(texts) - len(some)} more)" if len(texts) > len(some) else ""
         if some:
             parts.append(f"*{FOUND[outcome]}:* {' '.join(some)}{more}")
@@ -183,7 +183,7 @@ def _cells(row: Row, claim: Claim) -> list[str]:
     told = "".join(f" *{word}:* {text}" for word, text in words.items() if text)
     verdict = f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}"
     if of := row["stability"]:
-        verdict += f"; so in {of['same']} of {of['builds']} quick builds"
+        verdict += f" (the same in {of['same']} of {of['builds']} quick builds)"
     return [
         f"**{claim.task}.** {claim.prediction}{told}",
         f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
