@@ -23,13 +23,15 @@ PHRASES = re.compile(  # what STYLE.md and its word list replace
     r"had a little|rest is,? dear|dear, too|comes? home|no failure of|\bdust\b|no longer comes for|"
     r"data term|\bmisfit"
 )
+NUMBER = re.compile(r"\d[\d.,:×/]*\d")
 MARKUP = (  # what becomes of it, in this order
     (r"^ *(`{3,}|:{3,})(?!\{(?:div|grid|chap|drop|fig|glos|prf|warn|note)).+\n[^¶]*?^ *\1$", ""),
     (r"^\s*(\||#|%|\+\+\+|`{3}|:{3}|\([\w-]+\)=|:(?!alt)[\w-]+:).*$", "\n"),  # tables, options, …
     (r"\s*\$\$[^$]+?([.,]?)\s*\$\$(?: *\(.*?\))?\s*", r" x\1 "),
     (r"^(?![-*+|:\d])\S.*\n(?=  \S)", "\n"),  # a term of the glossary
     (r"\{(?:term|ref)\}`([^`<]+?)(?: *<[^`]*)?`|(?<!!)\[([^\]]+)\]\([^)]*\)", r"\1\2"),
-    (r"(?:\{[\w:+-]+\})?`+[^`]+`+|\$[^$]+\$|https?://\S+|\d[\d.,:×/]*\d", "x"),
+    (r"(?:\{[\w:+-]+\})?`+[^`]+`+|\$[^$]+\$|https?://\S+", "x"),
+    (NUMBER, "x"),
     (r"^ *([*+-] |\d+\. |:alt:)", "\n"),
     (r"\{\{.*?\}\}|!\[.*?\]\(.*?\)|</?\w[^<>]*>|[*_\\]", ""),
 )
@@ -42,10 +44,12 @@ def paragraphs(path: Path) -> list[str]:
     parts = [path.read_text(encoding="utf-8")]
     if path.suffix == ".html":
         soup = BeautifulSoup(parts[0], "html.parser")
-        for tag in soup.select("article .math, article code"):
+        for tag in soup.select("article :is(.headerlink, summary)"):
+            tag.decompose()
+        for tag in soup.select("article :is(.math, code)"):
             tag.replace_with("x")
         found = soup.select("article :is(p, li, dd, figcaption):not(:has(p, li), td *)")
-        return [" ".join(tag.text.split()) for tag in found]
+        return [" ".join(NUMBER.sub("x", tag.text).split()) for tag in found]
     if parts[0].startswith("---\njupytext:"):
         cells = read_source(path).cells
         shown = [cell.metadata.get("mystnb", {}) for cell in cells]
