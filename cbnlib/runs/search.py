@@ -100,8 +100,8 @@ class Search:
 
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
     keeps what the network uses. Each new budget is trained once, unless `again` is set: from its
-    parent's network within the budget, then released. The best networks found so far are the parents of the next round.
-    The search ends when a round brings no lower loss.
+    parent's network within the budget, then released. The best networks found so far are the
+    parents of the next round. The search ends when a round brings no lower loss.
 
     Raises:
         ValueError: On construction, if the start has several networks, or a value is out of range.
