@@ -171,7 +171,7 @@ def test_a_table_belongs_to_one_search(found):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_search_killed_20_times_trains_nothing_twice():
     command = [sys.executable, RUNNER, "20", "0", "search"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["kills"] == 20
