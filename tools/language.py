@@ -18,7 +18,7 @@ from tools.project import Project, files_in
 
 LIMITS = {"semicolons": 2, "colons": 6, "words": 20, "phrases": 0}
 """The most semicolons and colons per 1,000 words, words per sentence, and phrases to avoid."""
-PHRASES = re.compile(  # what STYLE.md and its word list replace
+PHRASES = re.compile(  # phrases that plainer words replaced
     r"not below half of what|says? nothing of|any more that|notebooks' stems|what takes \w+ to|"
     r"had a little|rest is,? dear|dear, too|comes? home|no failure of|\bdust\b|no longer comes for|"
     r"data term|\bmisfit"
@@ -31,7 +31,7 @@ MARKUP = (  # what becomes of it, in this order
     (r"^(?![-*+|:\d])\S.*\n(?=  \S)", "\n"),  # a term of the glossary
     (r"\{(?:term|ref)\}`([^`<]+?)(?: *<[^`]*)?`|(?<!!)\[([^\]]+)\]\([^)]*\)", r"\1\2"),
     (r"(?:\{[\w:+-]+\})?`+[^`]+`+|\$[^$]+\$|https?://\S+", "x"),
-    (NUMBER, "x"),
+    (NUMBER.pattern, "x"),
     (r"^ *([*+-] |\d+\. |:alt:)", "\n"),
     (r"\{\{.*?\}\}|!\[.*?\]\(.*?\)|</?\w[^<>]*>|[*_\\]", ""),
 )

@@ -5,7 +5,6 @@ import pytest
 from tools.language import LIMITS, measure, paragraphs
 from tools.project import ROOT
 
-pytest.importorskip("textstat")
 REWRITTEN = [
     "notebooks/01_bottleneck",
     "notebooks/02_digit0",
