@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,8 @@ def _check(prediction: object, name: str) -> None:
         raise ValueError(f"{name}: target must be a text, got {prediction['target']!r:.40}")
     for key in (*_COUNTS, *_NUMBERS, "kept"):
         value = prediction[key]
-        kind, allowed = (Real, "a number") if key in _NUMBERS else (int, "a whole number")
+        whole = key not in _NUMBERS
+        kind, allowed = (int, "a whole number") if whole else ((int, float), "a number")
         if key == "kept" and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, kind) or not 0 <= value < float("inf"):
