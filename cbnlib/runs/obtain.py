@@ -249,8 +249,8 @@ def _make_explicit(model: CNN, spec: TaskSpec, seed: int) -> None:
     bound, wanted = float(linear.load().y.abs().max()), model.config
     least = bottleneck_network(supports, wanted.grid, wanted.depth, bound, relu_output=relu)
     begun = widened(least, wanted.width, seed=seed)
-    free = {"gain": wanted.gain, "parametrization": wanted.parametrization}
-    if replace(begun.config, **free) != wanted:
+    made = replace(begun.config, gain=wanted.gain, parametrization=wanted.parametrization)
+    if made != wanted:
         raise ValueError(f"the explicit network is one of {begun.config}, not of {wanted}")
     for new, old in zip(model.convs, begun.convs, strict=True):
         new.set_blocks(old.blocks().to(new.weight.dtype.to_complex()))
