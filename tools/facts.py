@@ -103,8 +103,9 @@ class Facts:
     def predictions_list(self, verdict: str) -> str:
         """The predictions with this verdict, and what was measured."""
         lines = [
-            f"- **{claim.task[:1].upper() + claim.task[1:]}.** {claim.prediction} Measured, "
-            f"{claim.quantity}: {claim.measured}; predicted {claim.tolerance}. ({links([stem])})"
+            f"- **{claim.task[:1].upper() + claim.task[1:]}.** {claim.prediction} The quantity is "
+            f"{claim.quantity}. We measured {claim.measured} and predicted {claim.tolerance} "
+            f"({links([stem])})."
             for stem, claim in self._stated()
             if claim.verdict == verdict
         ]

@@ -187,13 +187,14 @@ class Claim:
     def shown(self) -> dict[str, str]:
         """What a notebook's page shows, by MIME type."""
         subject = "our own" if self.paper == OWN else self.paper
-        added = f"After looking: {self.added}" if self.added else ""
-        check = f"A check: {self.check}" if self.check else ""
-        apart = f"Counted apart: {self.apart}" if self.apart else ""
+        added = f"This row came after looking. {self.added}" if self.added else ""
+        check = f"This row is a check. {self.check}" if self.check else ""
+        apart = f"This row is counted apart. {self.apart}" if self.apart else ""
         text = (
             f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
-            f"Measured, {self.quantity}: {self.measured}; predicted {self.tolerance}; "
-            f"{self.score}. {' '.join(filter(None, [self.remark, added, check, apart]))}"
+            f"The quantity is {self.quantity}. We measured {self.measured} and predicted "
+            f"{self.tolerance} ({self.score}). "
+            f"{' '.join(filter(None, [self.remark, added, check, apart]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}
 

@@ -256,8 +256,8 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
             where["cbnlib"],
         )
         groups.setdefault(key, []).append(run.provenance)
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    text = f"Networks of this page: {told}."
+    told = " and ".join(f"{count} {kind}" for kind, count in counts.items())
+    text = f"The networks of this page are {told}."
     _publish({"text/markdown": text, "text/plain": text}, {ORIGINS: counts})
     columns = ["origin", "processor", "threads", "torch", "cbnlib"]
     rows = []

@@ -108,7 +108,7 @@ def test_a_check_is_shown_and_not_counted(shown):
     made = claim("own", "bump", **TEXTS, values=[3], at_most=5, check="It is proved.")
     assert not made.counts
     assert "our own, bump: reproduced" in shown[0]["text/markdown"]
-    assert "1 value. A check: It is proved." in shown[0]["text/markdown"]
+    assert "(1 value). This row is a check. It is proved." in shown[0]["text/markdown"]
     assert stated((3,), at_most=5).counts
 
 
