@@ -3,26 +3,15 @@
 import pytest
 
 from tools.language import LIMITS, measure, paragraphs
-from tools.project import ROOT
+from tools.project import Project, files_in
 
-REWRITTEN = [
-    "notebooks/01_bottleneck",
-    "notebooks/02_digit0",
-    "notebooks/03_linear_cost",
-    "notebooks/05_regularity",
-    "notebooks/06_near_optimal",
-    "notebooks/07_classification",
-    "notebooks/08_digit0_budget",
-    "notebooks/16_explore",
-    "book/glossary",
-    "book/setting",
-    "book/statements",
-]
+PROJECT = Project()
+PAGES = [*PROJECT.sources(), *files_in(PROJECT.book, "*.md")]
 
 
-@pytest.mark.parametrize("page", REWRITTEN)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pages_are_in_plain_english(page):
-    found = measure(paragraphs(ROOT / f"{page}.md"))
+    found = measure(paragraphs(page))
     assert {what: n for what, n in found.items() if n > LIMITS.get(what, n)} == {}
     assert found["ease"] >= 55
 
