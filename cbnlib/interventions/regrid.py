@@ -2,7 +2,7 @@ r"""Trained networks whose middle moves to another grid, and what layers cost th
 
 The blocks of a layer keep their values, and so their norms, wherever their frequencies fit on both
 grids (S6). What changes are the pixels that the ReLUs act on. `compress` and `refine` go both ways,
-without any training; the misfit of the result has to be measured.
+without any training; the data loss of the result has to be measured.
 """
 
 from collections.abc import Sequence

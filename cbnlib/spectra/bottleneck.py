@@ -172,11 +172,14 @@ def _largest_gap(layers: Sequence[Spectrum]) -> tuple[float, float]:
 
 
 def _qualifies(layers: Sequence[Spectrum], ratio: float, cut: float) -> bool:
-    few = (s.real_dimensions(cut) <= LARGEST_SHARE * s.operator_values().numel() for s in layers)
-    if ratio < SMALLEST_GAP or not all(few):
+    if ratio < SMALLEST_GAP:
         return False
-    kept = {kept_modes(s, cut) for s in layers}
-    return len(kept) == 1 and () not in kept
+    modes = kept_modes(layers[0], cut)
+    if not modes or any(kept_modes(s, cut) != modes for s in layers[1:]):
+        return False
+    return all(
+        s.real_dimensions(cut) <= LARGEST_SHARE * s.operator_values().numel() for s in layers
+    )
 
 
 def _describe(spectra: Sequence[Spectrum], layers: tuple[int, int], cut: float) -> Bottleneck:
