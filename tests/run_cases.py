@@ -1,8 +1,11 @@
 """Experiments that train in a moment, for the tests of what is kept of them."""
 
+from pathlib import Path
 from typing import Any
 
-from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig
+import torch
+
+from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig, run_experiment
 from cbnlib.runs.experiment import single
 from cbnlib.runs.search import Search
 
@@ -30,3 +33,9 @@ SEARCH = Search(
     degree=2,
 )
 """A search of a few seconds."""
+
+
+def run_and_tell(what: Experiment, folder: Path, answers: Any) -> None:
+    """Run in a process of its own, and say where the run came from."""
+    torch.set_num_threads(1)
+    answers.put(run_experiment(what, folder=folder, progress=False)[0].provenance.source)

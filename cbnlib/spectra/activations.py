@@ -136,7 +136,8 @@ def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
         x: Inputs, shape `[samples, c_in, *grid]`.
 
     Returns:
-        One spectrum per convolution, with `min(samples, channels)` directions each.
+        One spectrum per convolution, with `min(samples, channels)` directions each, in the dtype of
+        the inputs.
 
     Raises:
         ValueError: If there is no sample, the shape does not fit or the data hold NaN.
@@ -147,10 +148,11 @@ def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
     for batch in x.split(SAMPLES):
         for triangle, signals in zip(triangles, model.pre_activations(batch), strict=False):
             triangle.add(signals)
-    return [
+    found = [
         _spectrum("", "output", triangle, conv.grid).spectrum
         for triangle, conv in zip(triangles, model.convs, strict=True)
     ]
+    return [Spectrum(spectrum.grid, spectrum.values.to(x.dtype)) for spectrum in found]
 
 
 @torch.no_grad()

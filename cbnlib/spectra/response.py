@@ -93,6 +93,8 @@ def frequency_response(
     check_finite("x", check_type("x", x, Tensor))
     with evaluating(check_type("model", model, nn.Module)):
         part, x = without_replicas(model), on_device_of(model, x)
+        part = getattr(part, "_orig_mod", part)  # a compiled one cannot be differentiated this way
+        layer = layer and layer.removeprefix("_orig_mod.")
         function, received = (part, x) if layer is None else _received(part, x, layer)
         start = signals(part, "input", received)
         if isinstance(start, str):

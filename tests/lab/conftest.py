@@ -11,7 +11,7 @@ from tools.project import ROOT
 LAB = ROOT / "book" / "lab"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def tab(browser_installed):
     with open_browser() as browser:
         opened = browser.new_page()
@@ -19,7 +19,7 @@ def tab(browser_installed):
         yield opened
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def run(tab):
     """Run a check of `cases.js` on many cases at once."""
     tab.add_script_tag(content=bundle(LAB / "worker.js", LAB / "page.js"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from model_cases import parameters
-from run_cases import experiment
+from run_cases import experiment, run_and_tell
 
 import cbnlib.runs.obtain
 from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
@@ -271,15 +271,11 @@ def test_without_git_there_is_no_commit(monkeypatch):
     assert commit_of(Path(__file__).parents[2]) == ""
 
 
-def _run_and_tell(folder, answers):
-    torch.set_num_threads(1)
-    answers.put(run_experiment(BUMP, folder=folder, progress=False)[0].provenance.source)
-
-
 def test_two_processes_train_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    workers = [context.Process(target=_run_and_tell, args=(tmp_path, answers)) for _ in range(2)]
+    told = {"target": run_and_tell, "args": (BUMP, tmp_path, answers)}
+    workers = [context.Process(**told) for _ in range(2)]
     for worker in workers:
         worker.start()
     sources = sorted(answers.get(timeout=60) for _ in workers)
