@@ -146,11 +146,10 @@ def kill_searches(kills, seed, workspace):
             log.unlink(missing_ok=True)
             process = start_search(folder, log)
             if counts["kills"] < kills:
-                end, wanted = time.monotonic() + 60, len(before) + choose.randint(0, 2)
+                wanted = min(len(before) + choose.randint(0, 2), len(expected[2]))
+                end = time.monotonic() + 60
                 while len(records_in(folder)) < wanted and time.monotonic() < end:
                     time.sleep(0.001)
-                    if wanted > len(expected[2]):
-                        break
                 time.sleep(choose.uniform(0, 0.05))
                 os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)

@@ -1,5 +1,6 @@
 """Layers and networks in float64 with random weights and biases, for every kind of grid."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,19 @@ from cbnlib import CNN, CircularConv, CNNConfig
 
 WINDOWED = [((5,), 3), ((6,), 4), ((6,), (2,)), ((4, 5), 3), ((5, 4), (2, 4)), ((4, 4), (4, 1))]
 LAYERS = [(grid, None) for grid in GRIDS] + WINDOWED
+
+
+class Net(nn.Module):
+    """Modules, and a function of them and the input."""
+
+    def __init__(self, forward: Callable[[nn.Module, Any], Any], **modules: nn.Module) -> None:
+        super().__init__()
+        self.function = forward
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self, x)
 
 
 def random_layer(grid: Any, window: Any, c_in: int = 2, c_out: int = 3) -> CircularConv:

@@ -173,7 +173,8 @@ class Search:
         freqs, grid = frequencies(uses.grid), uses.grid
         at_modes = [mode_of(w, grid) for w in freqs.omega[freqs.modes].tolist()]
         modes = [w for w in at_modes if self.degree is None or degree_of(w) <= self.degree]
-        room = [w for w in modes if uses.directions.get(w, 0) < self._channels]
+        most = self._channels
+        room = [w for w in modes if uses.directions.get(w, 0) < most]
         yield uses, "stay"
         for omega in uses.directions:
             yield uses.changed(omega, -1), "drop"

@@ -93,13 +93,11 @@ def frequency_response(
     check_finite("x", check_type("x", x, Tensor))
     with evaluating(check_type("model", model, nn.Module)):
         part, x = without_replicas(model), on_device_of(model, x)
-        part = getattr(part, "_orig_mod", part)  # a compiled one cannot be differentiated this way
-        layer = layer and layer.removeprefix("_orig_mod.")
         function, received = (part, x) if layer is None else _received(part, x, layer)
         start = signals(part, "input", received)
         if isinstance(start, str):
             raise ValueError(f"{'the network' if layer is None else repr(layer)}: {start}")
-        with torch.enable_grad():
+        with torch.enable_grad(), uncompiled():
             start = start.detach().requires_grad_()
             outputs = _outputs(function(start.clone()), len(start))  # it may work in place
     exact = outputs.shape[1] <= probes

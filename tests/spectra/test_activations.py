@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from model_cases import random_network
+from model_cases import Net, random_network
 from oracles import pixels, randn
 from torch import nn
 
@@ -16,19 +16,6 @@ from cbnlib.network.frequencies import frequencies
 
 GRIDS = [(7,), (6,), (5, 4), (4, 4), (3, 7), (3, 4, 5), (4, 2, 6)]
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-
-
-class Net(nn.Module):
-    """Modules, and a function of them and the input."""
-
-    def __init__(self, forward, **modules):
-        super().__init__()
-        self.function = forward
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def network(axes=2, width=5):

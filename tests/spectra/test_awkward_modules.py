@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from model_cases import Net
 from oracles import dense_matrix_of, rng
 from torch import nn
 from torch.nn import functional
@@ -14,19 +15,6 @@ from cbnlib import CircularConv, conv_spectrum
 from cbnlib.spectra.modules import module_spectra
 
 GRID = (6, 8)
-
-
-class Net(nn.Module):
-    """Modules, and a function of them and the input."""
-
-    def __init__(self, forward, **modules):
-        super().__init__()
-        self.function = forward
-        for name, module in modules.items():
-            self.add_module(name, module)
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 def conv(kind=nn.Conv2d, c_in=2, c_out=2, kernel_size=3, **options):
