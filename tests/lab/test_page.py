@@ -1,5 +1,7 @@
 """The page in a browser: settings in its address, a whole run, what it says and keeps."""
 
+import json
+
 import pytest
 
 from cbnlib.book.predictions import merge_predictions
@@ -123,6 +125,29 @@ def test_a_run_meets_its_prediction_and_the_export_is_read_by_the_library(opened
     tab.wait_for_selector("[data-part=record]:has-text('Right in ')")
     tab.click("[data-do=clearAll]")
     assert tab.inner_text("[data-part=record]") == "No predictions yet."
+
+
+def processor_time(trace, thread):
+    """Seconds that each task of a thread took of the processor."""
+    events = json.loads(trace)["traceEvents"]
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    mine = [e for e in events if names.get((e["pid"], e["tid"]), "").startswith(thread)]
+    task = "ThreadControllerImpl::RunTask"
+    return [e["tdur"] / 1e6 for e in mine if e["name"] == task and "tdur" in e]
+
+
+def test_the_default_run_soon_finds_a_bottleneck_and_blocks_no_frame(opened):
+    tab = opened()
+    tab.context.browser.start_tracing(page=tab, categories=["toplevel"])
+    tab.click("[data-do=run]")
+    tab.wait_for_selector(f"{WORDS}:has-text('Bottleneck: layers ')")
+    tab.click("[data-do=run]")
+    tab.wait_for_function(training.PAUSED)
+    trace, steps = tab.context.browser.stop_tracing(), tab.evaluate(training.STEP)
+    assert max(processor_time(trace, "CrRendererMain")) < 0.2
+    trained = sum(processor_time(trace, "DedicatedWorker"))
+    assert trained < 30
+    assert steps / trained > 150
 
 
 def test_a_run_that_diverges_is_a_state_with_a_sentence(opened, page):
