@@ -96,7 +96,7 @@ class RealDFT:
         return None if self._way.order is None else self._way.order.clone()
 
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
-        """What computes the Fourier coordinates of signals, in fixed places in memory.
+        """Return a function that computes the Fourier coordinates of signals in fixed memory.
 
         Args:
             x: Where the signals lie, shape `[pixels, K]`, contiguous, the pixels in their `order`.
@@ -109,7 +109,7 @@ class RealDFT:
         return self._way.transform(x, out, scratch)
 
     def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call:
-        """What computes signals from their Fourier coordinates: the transpose of `transform`.
+        """Return a function that computes signals from their coordinates: `transform` transposed.
 
         Args:
             x_hat: Where the coordinates lie, shape `[rows, K]`, contiguous; finite in the rows from
@@ -174,7 +174,7 @@ def real_dft(grid: tuple[int, ...], dtype: torch.dtype, device: torch.device) ->
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """How the stored frequencies of `rfftn` and the real coordinates belong together.
+    """Relation between the stored frequencies of `rfftn` and the real coordinates.
 
     Attributes:
         pairs: Number of pairs of frequencies.

@@ -162,7 +162,7 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
 def _contents(
     folder: Path, files: Mapping[str, bytes], digest: str | None
 ) -> tuple[Experiment, list[Run]]:
-    """What the files of a record say, all of it checked."""
+    """Read the files of a record and check all of them."""
     with refusing(folder, DOCUMENT):
         facts = store.parse_json(files[DOCUMENT])
         store.check_entries(folder, DOCUMENT, facts, kind=KIND, format=FORMAT)

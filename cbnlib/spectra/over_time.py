@@ -1,4 +1,4 @@
-r"""How a bottleneck forms: shares of unwanted modes over training, and rates of decay.
+r"""Formation of a bottleneck: shares of unwanted modes over training, and rates of decay.
 
 A mode is *unwanted* where the trained network's middle does not keep it. The constant frequency is
 left out, because biases carry it, too.

@@ -18,7 +18,7 @@ from cbnlib.spectra.spectrum import Spectrum
 
 @dataclass(frozen=True, eq=False)
 class FrequencyResponse:
-    r"""How strongly an output depends on each input frequency.
+    r"""Measure how strongly an output depends on each input frequency.
 
     Attributes:
         grid: Pixels per axis of the input.

@@ -67,7 +67,7 @@ class Budget:
         object.__setattr__(self, "directions", clean)
 
     def _mode(self, omega: Sequence[int]) -> Vector:
-        """The one representative of a pair, checked."""
+        """Return the representative of a pair; check the frequency."""
         if len(omega) != len(self.grid):
             raise ValueError(f"a frequency on grid {self.grid} has as many axes, got {omega}")
         if any(2 * abs(k) > n for k, n in zip(omega, self.grid, strict=True)):
@@ -106,7 +106,7 @@ class Budget:
 
     @classmethod
     def of(cls, spectra: Iterable[Spectrum], threshold: float = KEPT) -> "Budget":
-        """What layers use: at each mode the most directions that one of them keeps.
+        """Budget that layers use: at each mode the most directions that one of them keeps.
 
         Args:
             spectra: Of the layers.
@@ -273,7 +273,7 @@ class Confinement:
 
     @torch.no_grad()
     def grow(self, seed: int) -> None:
-        """Where the layers use fewer directions than the budget has, add random ones.
+        """Add random directions where the layers use fewer than the budget allows.
 
         Each new direction is a unit vector that the held layers hand on with singular value 1, as
         an identity would: a small one in every layer would be tiny in their product, and the ridge

@@ -162,7 +162,7 @@ class Engine:
 
         Args:
             model: The network; its parameters are read and their `grad` is written in each step.
-            fit_function: The data term, a function of outputs and targets.
+            fit_function: The data loss, a function of outputs and targets.
             batch_size: Samples per step.
             few_modes: What stands in for layers, counted from 1.
 
@@ -188,14 +188,14 @@ class Engine:
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the gradient of the data term into the parameters' `grad`.
+        """Write the gradient of the data loss into the parameters' `grad`.
 
         Args:
             x: Inputs, shape `[batch, c_in, *grid]`.
             y: Targets.
 
         Returns:
-            The data term, and the output, shape `[batch, ...]`; the next step overwrites it.
+            The data loss, and the output, shape `[batch, ...]`; the next step overwrites it.
         """
         self._attach()
         last = self.layers[-1]
@@ -452,7 +452,7 @@ class _FilterInPixels:
 
 
 def _places_of_taps(conv: CircularConv, order: Tensor | None) -> Tensor | None:
-    """Where each tap of a filter lies among the pixels; None if just where it comes."""
+    """Return the pixel of each tap of a filter, or None if the taps are in the order of pixels."""
     if conv.window == conv.grid:
         return None if order is None else order.argsort()
     pixels = torch.arange(torch.Size(conv.grid).numel(), device=conv.weight.device)
@@ -462,7 +462,7 @@ def _places_of_taps(conv: CircularConv, order: Tensor | None) -> Tensor | None:
 
 
 def _nothing() -> None:
-    """What a filter in Fourier coordinates needs before and after."""
+    """Maps that a filter in Fourier coordinates needs before and after it."""
 
 
 def _put(pixel_major: Tensor, order: Tensor | None, place: Tensor) -> None:
