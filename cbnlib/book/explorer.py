@@ -218,7 +218,7 @@ def _level(value: float, dash: list[int]) -> alt.Chart:
 
 
 def _steps(data: Mapping[str, Any], name: str) -> alt.X:
-    """The horizontal axis of time; a square root gives the start room."""
+    """The horizontal axis of time; a square root gives room to the first steps."""
     scale = alt.Scale(type="sqrt", domain=[0, data["steps"][-1]])
     axis = alt.Axis(grid=False, tickCount=5, labelOverlap=True, format="d")
     title = "gradient step (square-root scale)"

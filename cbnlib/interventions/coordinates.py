@@ -131,7 +131,7 @@ def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]])
 
     Args:
         signals: Shape `[samples, c, *grid]`.
-        donors: Where the coefficients come from, same shape.
+        donors: Signals that give the coefficients, same shape.
         omegas: Frequency vectors; each is taken together with its negative.
 
     Raises:

@@ -222,7 +222,7 @@ class _FoldedAxis:
         odd: Places of their mirror images, and of the sines.
         even: `own` and `paired`.
         cosines: Orthonormal coordinates of a folded signal's even part.
-        sines: Those of its odd part.
+        sines: Coordinates of its odd part.
     """
 
     def __init__(self, n: int, kind: Tensor) -> None:

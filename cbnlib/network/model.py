@@ -127,7 +127,7 @@ class CNN(nn.Module):
     With the equivariant head, $f_\theta$ commutes with every translation of the grid.
 
     Attributes:
-        config: What it was made from.
+        config: Its configuration.
         convs: The convolutions $W_1,\dots$ in order: $L$ of them, or $L-1$ with the pooling head.
         dense: The dense head $H$ of the pooling head, else None.
     """

@@ -245,7 +245,7 @@ class Experiment:
         """The experiment with these facts.
 
         Args:
-            facts: What `facts` returned.
+            facts: Plain data, as `facts` returns them.
             label: For people.
 
         Raises:
@@ -297,8 +297,8 @@ def single(
     Args:
         name: The task's.
         options: The task's.
-        network: What the network is made from.
-        training: How it is trained, and the seed of all.
+        network: Configuration of the network.
+        training: Configuration of its training, and the seed of all.
         label: For people and folder names.
 
     Example:

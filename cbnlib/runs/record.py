@@ -47,8 +47,8 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
     digits. All else is stored as it is.
 
     Args:
-        folder: Where it will stand; nothing may stand there.
-        experiment: What was run.
+        folder: Folder to create. It must not exist.
+        experiment: The experiment that was run.
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
 
     Raises:
@@ -147,7 +147,7 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
 
     Args:
         folder: The sealed folder.
-        digest: Of the experiment that it must be a record of; None takes any.
+        digest: Digest of the experiment that it must be a record of; None takes any.
 
     Returns:
         The experiment with its label, and its runs in order; their provenance is `record`.

@@ -30,7 +30,7 @@ class TaskFacts:
     """Facts about a task that are kept without its data.
 
     Attributes:
-        name: What it is called in tables and titles.
+        name: Its name in tables and titles.
         samples: Size of the data set.
         grid: Pixels per axis.
         variance: As `Task.variance`; None for labels, which have none.
@@ -85,20 +85,20 @@ class Run:
     r"""A finished run.
 
     Attributes:
-        network: What the network was made from.
-        training: How it was trained.
+        network: Configuration of the network.
+        training: Configuration of its training.
         model: The trained network. From a record, it agrees with the one that was trained to about
             3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
         history: The course of the training; in an ensemble, the mean over its members.
         fit: The data loss over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
-        task: What is kept of the task.
+        task: Facts about the task.
         provenance: When, on what and how long it was trained.
         spectra: Spectra over training, from step 0 to the end; empty if none were taken.
         activations: Activation spectra over the data at the end, of more than `MEASURED` samples
             over the first `MEASURED`; empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
-        held_out: What a classifier reaches on the task's held-out samples; None without those.
+        held_out: Performance of a classifier on held-out samples; None without those.
         failure: Why training failed, empty if it did not. Such a run has no network: its weights,
             `fit`, `norm` and `loss` are NaN, and it has no spectra.
     """

@@ -44,11 +44,11 @@ class Tried:
     """A budget that was tried.
 
     Attributes:
-        experiment: What was trained, and from whose network.
+        experiment: What was trained, and from which network.
         move: How its budget came from that network's: `start`, `stay`, `drop`, `add`, `swap` or
             `finish`.
         budget: What the network was held to; of the start, if it was free, what it ended with.
-        uses: What the held layers keep in the end, after the release.
+        uses: Budget that the held layers use in the end, after the release.
         loss: The regularised loss in the end; infinite if training failed.
         fit: Its data loss.
         norm: Its squared parameter norm.
@@ -153,7 +153,7 @@ class Search:
         """The experiment of a budget, from the network of another one.
 
         Args:
-            budget: What it is held to.
+            budget: The budget that holds it.
             parent: The other one.
             move: What leads there; a `price` is never released, `finish` has its own steps.
         """
@@ -240,7 +240,7 @@ def search(
     """Look for the budget with the lowest loss, by moves from a trained network.
 
     Args:
-        plan: From where, and how.
+        plan: Definition of the search.
         folder: Where the records go, as in `sweep`, and in the end the table of the result.
         records: Folders to look for tables and records in first.
         workers: As in `sweep`.
@@ -357,8 +357,8 @@ def save_search(folder: Path, plan: Search, result: SearchResult) -> None:
 
     Args:
         folder: Its name.
-        plan: What was searched.
-        result: What came of it.
+        plan: Definition of the search.
+        result: Its result.
     """
     rows = [*result.tried, *result.prices]
     digests = [t.experiment.digest() for t in rows]

@@ -80,8 +80,8 @@ class SweepResult:
     """Outcomes of the experiments of a sweep, in the order in which they were given.
 
     Attributes:
-        finished: Those that have a network; `load_record` or `run_experiment` reads them.
-        failed: Those that have none.
+        finished: Experiments that have a network; `load_record` or `run_experiment` reads them.
+        failed: Experiments that have none.
     """
 
     finished: tuple[FinishedRun, ...]
@@ -100,7 +100,7 @@ def grid_of(base: Experiment, **axes: Sequence[Any]) -> list[Experiment]:
     Sweeps over several tasks are sums of such lists, one for each task.
 
     Args:
-        base: What all have in common.
+        base: The experiment of which all others are variants.
         axes: Values for fields of `CNNConfig` and `TrainConfig`, by the field's name. `seed` is
             that of the weights as well as of the samples' order.
 

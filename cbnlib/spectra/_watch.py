@@ -41,12 +41,12 @@ class Call:
     """One call of a convolution module, or one convolution outside of them.
 
     Attributes:
-        name: What the module is called, or the parameter that is the weight, without `.weight`.
+        name: Name of the module, or of the parameter that is the weight, without `.weight`.
         conv: The module, if it is one's.
         grid: Pixels per axis of its input.
         problem: Why the module is not just one convolution of its input, or empty.
         weight: The weight that acted; empty of a `CircularConv`.
-        geometry: How it acted.
+        geometry: Geometry with which it acted.
         uses: What was done with the output: of batch norm its factor per channel, else None.
     """
 
@@ -134,7 +134,7 @@ class Watch(TorchDispatchMode):
 
     Attributes:
         names: The modules to watch, with their names.
-        calls: What was noted.
+        calls: The recorded calls.
         others: How many operations are of a kind that is not known, as of a quantised network.
     """
 

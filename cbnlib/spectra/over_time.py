@@ -71,7 +71,7 @@ def unwanted_share(spectrum: Spectrum, wanted: Tensor) -> float:
     r"""Share of the sum of squares that lies at unwanted modes, the constant left out of both.
 
     Args:
-        spectrum: Of a layer's weights or activations.
+        spectrum: Spectrum of a layer's weights or activations.
         wanted: Which of its modes are wanted, shape `[modes]`.
 
     Returns:

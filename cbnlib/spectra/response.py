@@ -24,7 +24,7 @@ class FrequencyResponse:
         grid: Pixels per axis of the input.
         values: The norm per mode, shape `[modes]`.
         exact: Whether every output was differentiated; if not, the values are estimates.
-        standard_error: Of the values, shape `[modes]`; 0 if they are exact.
+        standard_error: Standard error of the values, shape `[modes]`; 0 if they are exact.
     """
 
     grid: tuple[int, ...]

@@ -12,7 +12,7 @@ class Task:
     """A data set with targets.
 
     Attributes:
-        name: What it is called in tables and titles.
+        name: Its name in tables and titles.
         x: Inputs, float32, shape `[samples, c_in, *grid]`.
         y: Targets: the shape of the output, or integer labels `[samples]`.
         loss: The kind of data loss for these targets.

@@ -109,7 +109,7 @@ class Budget:
         """Budget that layers use: at each mode the most directions that one of them keeps.
 
         Args:
-            spectra: Of the layers.
+            spectra: Spectra of the layers.
             threshold: A direction is kept if its singular value exceeds this.
 
         Raises:
@@ -209,7 +209,7 @@ class Confinement:
     r"""The layers of a network that are held to a budget: what projects them, and lets them go.
 
     Attributes:
-        few: What stands in for each layer while it is held, by its number.
+        few: Replacement of each layer while it is held, by the layer's number.
     """
 
     def __init__(self, model: CNN, budget: Budget, layers: tuple[int, int]) -> None:
@@ -217,7 +217,7 @@ class Confinement:
 
         Args:
             model: The network; changed in place.
-            budget: What its layers may carry.
+            budget: Directions that its layers may carry.
             layers: The first and the last one that it holds, counted from 1.
 
         Raises:
@@ -280,7 +280,7 @@ class Confinement:
         would remove it.
 
         Args:
-            seed: Of the directions.
+            seed: Seed of the directions.
         """
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
         for few in self.few.values():
@@ -308,7 +308,7 @@ class Confinement:
         """Add small random blocks to all convolutions, at all modes.
 
         Args:
-            seed: Of the blocks.
+            seed: Seed of the blocks.
         """
         drawn = CNN(self.model.config, seed=seed)
         for conv, noise in zip(self.model.convs, drawn.convs, strict=True):
@@ -368,7 +368,7 @@ def start_within(model: CNN, budget: Budget, layers: tuple[int, int], *, grow: i
 
     Args:
         model: The network.
-        budget: What its layers may carry.
+        budget: Directions that its layers may carry.
         layers: The first and the last one that it holds, counted from 1.
         grow: None for a network that was just drawn: its held layers are aligned. A seed for one
             that was trained before: directions that it lacks are added at random.

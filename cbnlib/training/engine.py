@@ -164,7 +164,7 @@ class Engine:
             model: The network; its parameters are read and their `grad` is written in each step.
             fit_function: The data loss, a function of outputs and targets.
             batch_size: Samples per step.
-            few_modes: What stands in for layers, counted from 1.
+            few_modes: Replacements of layers, which are counted from 1.
 
         Raises:
             TypeError: If the network is not a plain `CNN`, see `obstacle`.
@@ -292,7 +292,7 @@ class _Layer:
 
     Attributes:
         signal: Its input, `[N, c_in, batch]`: the activations of the layer before, or its own.
-        activations: What it returns, `[N, c_out, batch]`; the ReLU acts on it in place.
+        activations: Its outputs, `[N, c_out, batch]`; the ReLU acts on it in place.
         gradient: The gradient at its output, to be written before `backward`.
         input_gradient: The gradient at its input, after `backward`: where the layer before expects
             its `gradient`, if they are on one grid.
@@ -377,7 +377,7 @@ class _Filter:
         rotations: The blocks at the pairs as real matrices, `[pairs, 2 * c_out, 2 * c_in]`, times
             the square root of 2; in `backward` the place of their gradient.
         selfs: The blocks at the self-conjugate frequencies, `[selfs, c_out, c_in]`.
-        selfs_gradient: Where the gradient of `selfs` goes.
+        selfs_gradient: Memory for the gradient of `selfs`.
     """
 
     def __init__(self, conv: _Conv, dft: RealDFT | PartialDFT, memory: _Memory) -> None:

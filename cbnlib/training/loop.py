@@ -172,7 +172,7 @@ class TrainingLoop:
         """Take all steps that are left.
 
         Args:
-            label: What the progress bar says.
+            label: Text of the progress bar.
             checkpoint: Where to resume from and to save to.
             observe: Called with the step before the first step and after every one.
             progress: Whether to draw a bar.
