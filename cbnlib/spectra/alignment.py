@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import evaluating
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra._passes import End, Loader, PerLayer, find_layers, inputs_of, run
 from cbnlib.spectra._supported import CONVOLUTIONS
 from cbnlib.spectra._svd import singular_vectors
-from cbnlib.spectra._watch import Call, Watch
+from cbnlib.spectra._watch import Watch
 from cbnlib.spectra._windows import Window
 from cbnlib.spectra.modules import without_replicas
 from cbnlib.spectra.spectrum import KEPT, Spectrum
@@ -90,7 +91,7 @@ def alignment(
     batches = inputs_of(model, loader)
     first = args, kwargs = next(batches)
     watch = Watch(model)
-    with torch.no_grad(), evaluating(model), watch.watching():
+    with torch.no_grad(), evaluating(model), watch.watching(first):
         without_replicas(model)(*args, **kwargs)
     parts: dict[tuple[nn.Module, int, tuple[int, ...]], _Projection] = {}
     problems: dict[str, str] = {}

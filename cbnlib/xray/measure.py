@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cbnlib.spectra._watch import Call
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra.activations import ActivationSpectrum
 from cbnlib.spectra.response import FrequencyResponse
 from cbnlib.spectra.spectrum import Kind, Spectrum

@@ -126,7 +126,7 @@ BAD = {
     "networks_to_xray:nothing": "returned no torch.nn.Module but str",
     "networks_to_xray:nan": "layer '3': weight: 288 of 288 entries are NaN",
     "networks_to_xray:complex_weights": "(1: the weight is complex)",
-    "networks_to_xray:quantised": "of any layer of this network (other: 1 operations are",
+    "networks_to_xray:quantised": "of any layer of this network (other operations: quantized",
     "networks_to_xray:narrow": "last convolution called: '1'",
     "networks_to_xray:dense": "the pass through Flatten met no convolution",
 }
