@@ -45,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="approximate instead of bounding, as if all padding were circular",
     )
+    parser.add_argument(
+        "--extremes",
+        action="store_true",
+        help="exact largest and smallest values of all layers, also where that takes minutes",
+    )
     args = parser.parse_args(argv)
     try:
         _run(args)
@@ -67,6 +72,7 @@ def _run(args: argparse.Namespace) -> None:
         data=None if args.data is None else Images(args.data, shape),
         name=args.model,
         circular=args.circular,
+        extremes=args.extremes,
         progress=lambda told: print(told, file=sys.stderr, flush=True),
     )
     args.out.mkdir(parents=True, exist_ok=True)

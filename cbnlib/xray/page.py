@@ -17,12 +17,14 @@ _LAYERS: dict[str, Callable[[Layer], Any]] = {
     "filter": lambda layer: _times(layer.weight) + (" transposed" if _transposed(layer) else ""),
     "input": lambda layer: _times(layer.input),
     "stride": lambda layer: _times(layer.stride),
-    "norm": lambda layer: "yes" if layer.batch_norm else "no",
+    "batch norm": lambda layer: "yes" if layer.batch_norm else "no",
     "kind": lambda layer: layer.kind,
+    "exact largest": lambda layer: layer.exact_largest,
+    "exact smallest": lambda layer: layer.exact_smallest,
+    "condition": lambda layer: layer.condition,
     "grid": lambda layer: _times(layer.grid),
     "largest": lambda layer: layer.largest,
     "smallest": lambda layer: layer.smallest,
-    "condition": lambda layer: layer.condition,
     "above ½": lambda layer: layer.kept,
     "effective": lambda layer: layer.effective,
     "of": lambda layer: layer.dimensions,
@@ -39,6 +41,7 @@ _ACTIVATIONS: dict[str, Callable[[Activation], Any]] = {
     "of": lambda found: found.dimensions,
     "low": lambda found: found.low,
     "if flat": lambda found: found.low_if_flat,
+    "aligned": lambda found: found.aligned,
 }
 
 
