@@ -108,7 +108,7 @@ def _of(values: Vector) -> Extremes:
 
 def _operator(weight: Tensor, geometry: Geometry, grid: tuple[int, ...]) -> Any:  # noqa: ANN401
     """The convolution as a `scipy.sparse.linalg.LinearOperator`."""
-    with extra("theory"):
+    with extra("xray"):
         from scipy.sparse.linalg import LinearOperator  # type: ignore[import-untyped]
 
     def layer(x: Tensor) -> Tensor:

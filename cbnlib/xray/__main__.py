@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     (args.out / "index.html").write_text(page(found), encoding="utf-8")
     for layer in found.layers:
         size = f"{layer.effective:.0f} of {layer.dimensions} dimensions"
-        print(f"{layer.name}: {layer.kind}, largest {layer.largest:.3g}, {size}")
+        print(f"{layer.name or 'network'}: {layer.kind}, largest {layer.largest:.3g}, {size}")
     for label, reason in found.left_out.items():
         print(f"{label}: left out, {reason}")
     print(f"written: {args.out / 'index.html'}, {args.out / 'xray.json'}")

@@ -107,7 +107,7 @@ def xray(
         reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
         raise ValueError(f"nothing can be said of any layer of this network ({reasons})")
     for reason, labels in skipped.items():
-        left_out["exact largest of " + ", ".join(labels)] = reason
+        left_out[f"exact largest of {len(labels)} layers"] = f"{reason} ({', '.join(labels)})"
     facts = {
         "name": name or type(model).__name__,
         "input": [channels, *grid],
@@ -147,8 +147,8 @@ def _of_data(
     names = [name for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
     if not names:
         left_out["activations"] = "no convolution of this network is a module of torch.nn"
-    for name in names:  # one at a time: the memory is that of a layer, not of the network
-        progress(f"activations of {name}")
+    for number, name in enumerate(names, start=1):  # alone: the memory is that of one layer
+        progress(f"activations {number} of {len(names)}: {name}")
         found = activation_spectra(model, data, layers=[name])
         along = alignment(model, data, layers=[name])
         shares = {("input", one.name): one.strongest() for one in along}
