@@ -82,7 +82,8 @@ _KINDS = {
     "bound": "The layer's padding is not circular, or the stride does not divide the grid. So its "
     "singular values do not belong to frequencies. The numbers are those of the circular "
     "convolution on a larger grid. The i-th largest of them is at least the layer's i-th singular "
-    "value, and small ones can be far above it.",
+    "value, and small ones can be far above it. In an exported "
+    "or scripted network, padding that is not by zeros is no part of the layer.",
     "approximation": "The numbers are those that the layer would have with circular padding.",
 }
 
@@ -93,7 +94,8 @@ _ABOUT_LAYERS = {
     "batch norm": "Whether a batch norm follows the layer directly and is multiplied in.",
     "kind": "Exact, bound or approximation, see the top of the page.",
     "exact largest, exact smallest": "Of the layer's own singular values, the largest (its "
-    "operator norm) and the smallest that is not 0. With its own padding, whatever the kind.",
+    "operator norm) and the smallest that is not 0. With its own padding, whatever the kind. Of a "
+    "large layer that is not exact they are computed with the option --extremes.",
     "condition": "The first of them over the second.",
     "grid": "Pixels on which the frequencies live. This column and those to the right of it are "
     "about the circular convolution on this grid. It is the layer itself if the kind is exact.",
@@ -201,7 +203,8 @@ def _row(values: Sequence[Any]) -> str:
 def _cell(value: Any) -> str:  # noqa: ANN401  # of a column
     if value is None:
         return '<td data-key=""><abbr title="not known">–</abbr></td>'
-    told = f"{value:.3g}" if isinstance(value, float) else str(value)
+    digits = ".0f" if isinstance(value, float) and value >= 1000 else ".3g"
+    told = format(value, digits) if isinstance(value, float) else str(value)
     return f'<td data-key="{value}">{told}</td>'
 
 
