@@ -5,7 +5,7 @@ $\alpha_0=x,\quad\tilde\alpha_\ell=W_\ell\alpha_{\ell-1}+b_\ell\mathbf 1,\quad
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast, get_args
@@ -264,9 +264,10 @@ class CNN(nn.Module):
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """A network in evaluation mode; afterwards each module is in the mode it was in before."""
-    modes = [(module, module.training) for module in model.modules()]
+    modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen: has none
     try:
-        model.eval()
+        with suppress(NotImplementedError):  # of an exported program, whose mode is fixed
+            model.eval()
         yield
     finally:
         for module, training in modes:

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from cbnlib._checks import check_count, check_finite, check_type
 from cbnlib.network.model import evaluating
 from cbnlib.spectra._supported import CONVOLUTIONS
+from cbnlib.spectra._watch import Operations
 from cbnlib.spectra.modules import without_replicas
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ SAMPLES = 64
 
 
 class PerLayer(list[T]):
-    """Results of a pass, in the order of the network's modules.
+    """What was found, in the order of the network's modules.
 
     Attributes:
         left_out: For each layer of which nothing can be said, its name and the reason.
@@ -127,24 +127,9 @@ def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> 
 
 
 def uncompiled() -> AbstractContextManager[object]:
-    """Run compiled networks uncompiled in this context, so that hooks are called."""
-    return _Seen() if "torch._dynamo" in sys.modules else nullcontext()  # else none is compiled
-
-
-class _Seen(TorchDispatchMode):
-    """Sees every operation, which compiled code does not allow."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401  # torch declares no type for operations
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
-        return func(*args, **(kwargs or {}))
+    """In this context compiled networks run as they were written, so that hooks are called."""
+    compilers = "torch._dynamo" in sys.modules  # else none is compiled
+    return Operations() if compilers else nullcontext()
 
 
 def signals(module: nn.Module, end: End, value: object) -> Tensor | str:
