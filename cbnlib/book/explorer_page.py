@@ -112,7 +112,7 @@ def _style(degrees: int) -> str:
     return _STYLE.substitute(colours)
 
 
-_FRAME = "width:100%;height:760px;border:0;display:block"
+_FRAME = "width:100%;height:830px;border:0;display:block"
 
 _STYLE = Template("""
 :root { --text: #222; --paper: #fff; --line: #767676; --grid: #ddd; color-scheme: light; $light }
