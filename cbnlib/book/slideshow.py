@@ -96,7 +96,7 @@ def _picture(figure: Figure, dpi: float) -> bytes:
     figure.savefig(full, format="png", dpi=dpi, facecolor="white", bbox_inches=None)
     plt.close(figure)
     image = Image.open(full).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    image.convert("RGB").save(small, format="webp", lossless=True, quality=100, method=6)
+    image.convert("RGB").save(small, format="webp", lossless=True, method=4)
     return small.getvalue()
 
 
