@@ -4,10 +4,10 @@
     python -m tools.check_browser --screenshots shots --page intro
 
 A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
-unrendered, loads more than 3 MB, is wider than the window, hides anything from the keyboard, does
-not train the network that it offers, or if axe-core finds a serious or critical barrier in it. A
-page that passed and of which no byte changed is not opened again, unless it is named. The browser
-is the system's own Chromium or Chrome;
+unrendered, loads more than 3 MB, is wider than the window, hides columns of a table, hides anything
+from the keyboard, does not train the network that it offers, or if axe-core finds a serious or
+critical barrier in it. A page that passed and of which no byte changed is not opened again, unless
+it is named. The browser is the system's own Chromium or Chrome;
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 

@@ -209,17 +209,17 @@ class Claim:
         return text
 
     def shown(self) -> dict[str, str]:
-        """What a notebook's page shows, by MIME type."""
+        """What a notebook's page shows, by MIME type; the reasons stand on the page of claims."""
         subject = "our own" if self.paper == OWN else self.paper
+        marks = {"came after looking": self.added, "is a check": self.check}
+        marks["is counted apart"] = self.apart
+        told = [f"This row {mark}." for mark, reason in marks.items() if reason]
         best = f"Best known: {self.best_measured}, {self.best_verdict}." if self.best else ""
-        added = f"This row came after looking. {self.added}" if self.added else ""
-        check = f"This row is a check. {self.check}" if self.check else ""
-        apart = f"This row is counted apart. {self.apart}" if self.apart else ""
         text = (
             f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
             f"The quantity is {self.quantity}. We measured {self.measured} and predicted "
             f"{self.tolerance} ({self.score}). "
-            f"{' '.join(filter(None, [best, self.remark, added, check, apart]))}"
+            f"{' '.join(filter(None, [best, self.remark, *told]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}
 

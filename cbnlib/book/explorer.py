@@ -254,7 +254,7 @@ def _loss(data: Mapping[str, Any]) -> alt.LayerChart:
         )
         for series, name in names.items()
     ]
-    about = "Data loss and ridge against time, the chosen time marked."
+    about = "Data loss and price of the weights against time, the chosen time marked."
     return _finish([*lines, _present(data)], 150, about)
 
 

@@ -20,7 +20,7 @@ with extra("book"):
     import vl_convert
 
 
-FOLDED = {"light": (0.0, 0.6), "dark": (1.0, 0.3)}
+SCALE = {"light": (0.0, 0.6), "dark": (0.35, 1.0)}
 """Where on the colour scale viridis the lowest and the highest degree lie, in each theme."""
 
 
@@ -104,7 +104,7 @@ def _style(degrees: int) -> str:
     """The style sheet with the colours of the degrees in both themes."""
     viridis = mpl.colormaps["viridis"]
     colours = {}
-    for theme, (low, high) in FOLDED.items():
+    for theme, (low, high) in SCALE.items():
         steps = (low + (high - low) * d / max(1, degrees - 1) for d in range(degrees))
         colours[theme] = ";".join(
             f"--degree-{d}:{mpl.colors.to_hex(viridis(step))}" for d, step in enumerate(steps)
@@ -112,7 +112,7 @@ def _style(degrees: int) -> str:
     return _STYLE.substitute(colours)
 
 
-_FRAME = "width:100%;height:1010px;border:0;display:block"
+_FRAME = "width:100%;height:830px;border:0;display:block"
 
 _STYLE = Template("""
 :root { --text: #222; --paper: #fff; --line: #767676; --grid: #ddd; color-scheme: light; $light }
@@ -126,6 +126,12 @@ body { margin: 0; padding: 4px; background: var(--paper); color: var(--text);
 .sliders label { display: flex; justify-content: space-between; }
 .sliders input { width: 100%; height: 28px; margin: 0; }
 .sliders output { font-variant-numeric: tabular-nums; font-weight: 600; }
+.time { display: flex; gap: 8px; }
+button { font: inherit; min-width: 6em; color: var(--text); background: var(--grid);
+  border: 1px solid var(--line); border-radius: 4px; }
+.small { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr));
+  gap: 0 24px; }
+.small > div { min-width: 0; }
 h2 { font-size: 1rem; margin: 12px 0 0; }
 p { margin: 0 0 4px; font-size: 0.9rem; }
 .reading { border-left: 3px solid var(--line); padding-left: 8px; min-height: 3em; }
@@ -153,22 +159,21 @@ _PAGE = Template("""\
 <div><label for="ridge">ridge λ <output id="ridge-says"></output></label>
 <input type="range" id="ridge" min="0" max="$last_ridge" value="$ridge"></div>
 <div><label for="time">gradient step <output id="time-says"></output></label>
-<input type="range" id="time" min="0" max="$last_time" value="0"></div>
+<div class="time"><input type="range" id="time" min="0" max="$last_time" value="$last_time">
+<button type="button" id="play"></button></div></div>
 </div>
 <p class="reading" id="reading" aria-live="polite"></p>
 <h2>Singular values by layer</h2>
 <p>Marker and colour: degree. On top: real dimensions kept, that is, above ½ (dotted).</p>
 <div class="chart" id="values"></div>
-<h2>What training minimises</h2>
-<p>The two parts of the loss, on a logarithmic scale. The step axis has a square-root scale,
-which gives room to the first steps. Both lines begin at the first record, after step 0, because
-the data loss is a mean over the steps since the last record. The vertical line is the
-chosen time.</p>
-<div class="chart" id="loss"></div>
-<h2>Real dimensions kept by layer L/2</h2>
-<p>From step 0 on, at the stored times (dots). The vertical scale is logarithmic in one more than
-the number, so that 0 has a place.</p>
-<div class="chart" id="kept"></div>
+<div class="small">
+<div><h2>What training minimises</h2>
+<p>The two parts of the loss. The upright line is the chosen time.</p>
+<div class="chart" id="loss"></div></div>
+<div><h2>Real dimensions kept by layer L/2</h2>
+<p>Each dot is a stored time.</p>
+<div class="chart" id="kept"></div></div>
+</div>
 <script>(() => {$vega})()</script>
 <script>const data = $data;
 const charts = $charts;
@@ -203,6 +208,35 @@ function say() {
   get('reading').textContent = `Depth ${depth}, ridge ${ridge}, step ${step}: by layer, `
     + `${now.kept.join(', ')} real dimensions are kept. Layer ${middle} keeps ${inside}.`;
 }
+// Play runs through the stored times; with less motion each press shows the next one.
+const still = matchMedia('(prefers-reduced-motion: reduce)');
+let timer = null;
+function label() {
+  get('play').textContent = timer !== null ? 'Pause' : still.matches ? 'Next step' : 'Play';
+}
+function go(place) {
+  get('time').value = place;
+  get('time').dispatchEvent(new Event('input'));
+}
+function pause() {
+  clearInterval(timer);
+  timer = null;
+  get('reading').setAttribute('aria-live', 'polite');
+  label();
+}
+function next() {
+  const ended = at('time') === data.steps.length - 1;
+  go(ended ? 0 : at('time') + 1);
+  if (at('time') === data.steps.length - 1) pause();
+}
+function play() {
+  if (timer !== null) return pause();
+  if (still.matches) return next();
+  get('reading').setAttribute('aria-live', 'off'); // too fast to be read out
+  next();
+  timer = setInterval(next, 400);
+  label();
+}
 async function draw() {
   const options = {renderer: 'svg', actions: false, mode: 'vega-lite'};
   for (const [name, chart] of Object.entries(charts)) {
@@ -216,7 +250,11 @@ theme();
 dark.addEventListener('change', theme);
 if (book) new MutationObserver(theme).observe(book, {attributeFilter: ['data-theme']});
 for (const name of ['depth', 'ridge', 'time']) get(name).addEventListener('input', say);
+get('play').addEventListener('click', play);
+for (const event of ['pointerdown', 'keydown']) get('time').addEventListener(event, pause);
+still.addEventListener('change', pause);
 addEventListener('resize', height);
+pause();
 say();
 draw();
 """

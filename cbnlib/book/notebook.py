@@ -13,6 +13,7 @@ import torch
 from cbnlib._extras import extra
 from cbnlib.book.profiles import Profile, check_profile
 from cbnlib.book.smoke import smoke_runs, smoke_searches
+from cbnlib.book.tables import set_tables
 from cbnlib.book.where import ASKED, records_root
 from cbnlib.runs.experiment import Experiment
 from cbnlib.runs.known import best_known
@@ -34,7 +35,7 @@ ORIGINS = "cbnlib-origins"
 
 
 def start(profile: str) -> Profile:
-    """Check the profile, set the figures' style, and fix what the bits of a run depend on.
+    """Check the profile, set how figures and tables look, and fix what a run's bits depend on.
 
     One thread: the layers are small, so more would not help, and the sums keep their order.
 
@@ -48,6 +49,7 @@ def start(profile: str) -> Profile:
 
     checked = check_profile(profile)
     set_style()
+    set_tables()
     torch.set_num_threads(1)
     return checked
 

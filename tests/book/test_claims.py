@@ -100,7 +100,7 @@ def test_a_claim_shows_the_median_over_seeds(shown):
     made = claim("C1", "bump", **TEXTS, values=[3, 5, 3], at_most=5, added="Came later.")
     assert (made.values, made.verdict) == ((3, 5, 3), "reproduced")
     assert shown[0]["metadata"][KEY] == made.facts()
-    for told in ("3 (3 to 5)", "3 of 3 values within", "Came later."):
+    for told in ("3 (3 to 5)", "3 of 3 values within", "This row came after looking."):
         assert told in shown[0]["text/markdown"]
 
 
@@ -108,7 +108,7 @@ def test_a_check_is_shown_and_not_counted(shown):
     made = claim("own", "bump", **TEXTS, values=[3], at_most=5, check="It is proved.")
     assert not made.counts
     assert "our own, bump: reproduced" in shown[0]["text/markdown"]
-    assert "(1 value). This row is a check. It is proved." in shown[0]["text/markdown"]
+    assert "(1 value). This row is a check." in shown[0]["text/markdown"]
     assert stated((3,), at_most=5).counts
 
 

@@ -123,6 +123,8 @@ def test_the_page_can_be_used_by_keyboard_and_asks_nobody(shown):
         [slider] = inner.select(f"input[type=range]#{name}")
         assert (slider["min"], slider["max"]) == ("0", last)
         assert inner.select_one(f"label[for={name}]").get_text().strip()
+    assert inner.select_one("#time")["value"] == "3"  # opens at the end of training
+    assert inner.select_one("button#play")["type"] == "button"
     assert inner.select_one("#reading")["aria-live"] == "polite"
     assert not inner.select("[src], [href]")
     assert not re.search(r"https?://(?!vega\.github\.io/schema)", source)
@@ -132,6 +134,15 @@ def test_every_degree_has_a_colour_in_both_themes():
     style = page._style(9)
     for degree in range(9):
         assert len(re.findall(rf"--degree-{degree}:#[0-9a-f]{{6}}", style)) == 2
+
+
+def test_colours_go_from_dark_to_bright_in_both_themes():
+    weights = torch.tensor([0.2126, 0.7152, 0.0722], dtype=torch.double)
+    for theme in re.findall(r"color-scheme: \w+; ([^}]*)", page._style(9)):
+        colours = re.findall(r"#(..)(..)(..)", theme)
+        parts = torch.tensor([[int(part, 16) for part in colour] for colour in colours])
+        assert len(parts) == 9
+        assert (parts.double() @ weights).diff().gt(0).all()
 
 
 def test_nothing_in_the_data_ends_the_script():

@@ -105,6 +105,17 @@ def test_macs_execute_the_quick_edition():
     assert "make book" in [step.get("run") for step in mac["steps"]]
 
 
+def test_a_notebook_is_numbered_as_its_chapter():
+    """Numbers run on over the numbered parts of the table of contents."""
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    numbered = [part["chapters"] for part in toc["parts"] if part.get("numbered")]
+    files = [chapter["file"] for chapters in numbered for chapter in chapters]
+    chapters = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("[0-8]*.md")}
+    assert set(files) == chapters  # from 90 on they are back matter
+    for number, file in enumerate(files, start=1):
+        assert file.startswith(f"notebooks/{number:02d}_")
+
+
 def test_without_git_what_the_build_made_is_not_checked(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     staged = tmp_path / "_build" / "source"

@@ -55,6 +55,9 @@ SLIDER = """\
 <div data-slideshow="a"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="A dot">
 <input type="range" aria-label="picture" onkeydown="event.preventDefault()"></div>"""
 PALE = "<p id='p{}' style='color: #bbb; background: #fff'>Pale words</p>"
+WIDE_TABLE = """\
+<div style="overflow-x: auto" tabindex="0">
+<table style="width: 2000px"><tr><td>Wide table</td></tr></table></div>"""
 BARRIERS = {
     "pale": (PALE.format(1), '"#p1"'),
     "nameless": ("<input id='p2'>", '"#p2"'),
@@ -65,6 +68,8 @@ BARRIERS = {
         '"#p4"',
     ),
     "wide": ('<p style="width: 2000px">Wide</p>', "sticks out at 1400 px"),
+    "hidden columns": (WIDE_TABLE, "hides a part of a table at 1100 px: Wide table"),
+    "no hint": (WIDE_TABLE, "does not say that a table scrolls at 400 px: Wide table"),
     "unseen focus": ('<a href="#main" style="outline: none">Here</a>', "focus is not visible"),
     "out of reach": ('<a href="#main" onfocus="this.blur()">Here</a>', "Tab does not reach"),
     "stubborn slider": (SLIDER, "an arrow key does not move"),

@@ -17,11 +17,6 @@ TOGGLES = "details > summary, .toggle-button"
 
 # For the page and for each frame in it. A file has no origin that messages could be checked by.
 SCRIPT = f"{AXE_SCRIPT}\naxe.configure({{allowedOrigins: ['<unsafe_all_origins>']}});"
-OPEN = """open => {
-  for (const details of document.querySelectorAll('details')) details.open = open;
-  for (const button of document.querySelectorAll('.toggle-button'))
-    if (open === (button.getAttribute('aria-expanded') === 'false')) button.click();
-}"""
 # Contrast is slow to measure, and a page has thousands of words in a few dozen colours. Of those
 # that look the same on the same grounds, the first stands for all; frames are measured whole.
 MARK = """() => {
@@ -70,7 +65,7 @@ def check(visit: Visit) -> tuple[list[str], list[str]]:
     """
     found: dict[str, list[str]] = {}
     for opened in (False, True):
-        visit.tab.evaluate(OPEN, opened)
+        visit.toggle(opened)
         if not opened and not visit.tab.locator(TOGGLES).count():
             continue
         for width, theme in VIEWS if opened else EVERYTHING_IN:

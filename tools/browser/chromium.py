@@ -37,6 +37,13 @@ SETTLED = 400
 PATIENCE = 120_000
 """Milliseconds that anything may take, on a busy machine."""
 
+# Opens or closes everything that can be folded.
+TOGGLE = """open => {
+  for (const details of document.querySelectorAll('details')) details.open = open;
+  for (const button of document.querySelectorAll('.toggle-button'))
+    if (open === (button.getAttribute('aria-expanded') === 'false')) button.click();
+}"""
+
 # Run in the page: waits until formulas are set and images decoded, returns what is wrong.
 SETTLE = """async () => {
   const problems = [];
@@ -87,6 +94,10 @@ class Visit:
         self.tab.set_viewport_size({"width": width, "height": HEIGHT})
         self.tab.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         self.tab.evaluate(SHOWN, SETTLED)
+
+    def toggle(self, opened: bool) -> None:
+        """Open or close everything that can be folded."""
+        self.tab.evaluate(TOGGLE, opened)
 
     def take_pictures(self, folder: Path) -> None:
         """Write `<page>-<width>-<theme>.png` for each width and theme into a folder."""
