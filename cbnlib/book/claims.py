@@ -76,7 +76,7 @@ class Claim:
     not counted."""
     apart: str = ""
     """Why it says nothing for or against the paper's claim, if it does not: for example a coarse
-    network that beats the full one. It is shown with any verdict, and counted apart."""
+    network that beats the full one. It is neutral: shown with any verdict, and not counted."""
     untested: str = "No run gave a number."
     """Why there may be no value; shown if the verdict is `not tested`."""
     missing: int = 0
@@ -159,6 +159,14 @@ class Claim:
         return f"{text}, {self.missing} missing" if self.missing else text
 
     @property
+    def told(self) -> str:
+        """Prediction, quantity, tolerance and measurement in sentences."""
+        return (
+            f"We predicted: “{self.prediction}” The quantity is {self.quantity}. Its tolerance is "
+            f"{self.tolerance}. We measured {self.measured} ({self.score})."
+        )
+
+    @property
     def remark(self) -> str:
         """What a reader needs beside the verdict: why it was not tested, or what was tried."""
         if self.verdict == "not tested":
@@ -189,11 +197,9 @@ class Claim:
         subject = "our own" if self.paper == OWN else self.paper
         added = f"This row came after looking. {self.added}" if self.added else ""
         check = f"This row is a check. {self.check}" if self.check else ""
-        apart = f"This row is counted apart. {self.apart}" if self.apart else ""
+        apart = f"This row is neutral and does not count. {self.apart}" if self.apart else ""
         text = (
-            f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
-            f"The quantity is {self.quantity}. We measured {self.measured} and predicted "
-            f"{self.tolerance} ({self.score}). "
+            f"**{subject}, {self.task}: {self.verdict_text}.** {self.told} "
             f"{' '.join(filter(None, [self.remark, added, check, apart]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}

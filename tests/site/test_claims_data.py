@@ -137,7 +137,11 @@ def test_verdicts_that_other_builds_do_not_give_make_us_less_sure():
 def test_what_we_found_is_grouped_by_outcome():
     claims = [stated(1), stated(9, task="zeros"), *each((1, 2), 9)]
     found = data_of(*claims)["claims"][0]["found"]
-    assert found == {"holds": ["Number 0."], "in part": ["Few are kept."], "fails": ["Number 1."]}
+    assert found == {
+        "holds": [{"prediction": "Number 0.", "within": 2, "values": 2}],
+        "in part": [{"prediction": "Few are kept.", "within": 1, "values": 2}],
+        "fails": [{"prediction": "Number 1.", "within": 0, "values": 1}],
+    }
 
 
 def pages(folder):
