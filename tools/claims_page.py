@@ -20,7 +20,7 @@ KINDS = {
     "own": "question of our own",
     "after looking": "row after looking",
     "check": "check",
-    "other": "neutral row",
+    "other": "row marked neutral",
 }
 FOUND = dict(
     zip(
@@ -122,7 +122,7 @@ def why(one: Row) -> str:
 def _told(one: Row) -> str:
     """A prediction in plain words, with its values within the tolerance."""
     text = PLAIN.get(one["prediction"], one["prediction"])
-    return f"“{text}” ({one['within']} of {count(one['values'], 'value')})"
+    return f"“{text}” (true for {one['within']} of {count(one['values'], 'value')})"
 
 
 def _numbers(stems: Sequence[str]) -> str:

@@ -351,6 +351,7 @@ def _told(claim: Claim) -> str:
 
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
     minutes = f"{kept.minutes:.1f}" if kept.minutes else ""
+    minutes += f" ({kept.minutes / 60:.1f} h)" if kept.minutes >= 60 else ""
     megabytes = f"{kept.megabytes:.1f}" if kept.megabytes else ""
     return [f"{seconds:.0f}", f"{memory_mb:.0f}", minutes, megabytes]
 

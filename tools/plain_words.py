@@ -34,10 +34,10 @@ PLAIN = {
         "At one of three ridges, networks for handwritten zeros keep 8 ± 1 channel directions."
     ),
     "At L = 8 no more directions are kept than at L = 6.": (
-        "With 8 layers, networks keep no more channel directions than with 6."
+        "With 8 layers, networks keep at most as many channel directions as with 6."
     ),
     "The best network needs no more dimensions than free networks keep.": (
-        "The best network of a search keeps no more dimensions than freely trained ones."
+        "The best network of a search keeps at most as many dimensions as freely trained ones."
     ),
     "Of the budgets around 3 + 4 + 1, at most a quarter ends lower.": (
         "Of the mixes near the paper's, at most a quarter gives a lower loss."
@@ -88,11 +88,11 @@ PLAIN = {
         "to the ridge."
     ),
     "At a larger ridge the rise without all others is no larger.": (
-        "At a larger ridge, cutting all that is not kept raises the data loss no more."
+        "At a larger ridge, cutting all that is not kept raises the data loss at most as much."
     ),
     "Behind the first layer a deeper network's rise is no larger.": (
         "In a deeper network, cutting all that is not kept, except in the bottleneck's first "
-        "layer, raises the data loss no more."
+        "layer, raises the data loss at most as much."
     ),
     # C6
     "At the end the sharpness is at most 1.05 times the threshold.": (
@@ -104,18 +104,17 @@ PLAIN = {
         "threshold."
     ),
     "The sharpness is not larger at the large rate.": (
-        "At a large learning rate, the sharpness is not larger than at a small one."
+        "At a large learning rate, the sharpness is at most that at a small one."
     ),
     "The trace of the tangent kernel is not larger at the large rate.": (
-        "At a large learning rate, the trace of the tangent kernel is not larger than at a small "
-        "one."
+        "At a large learning rate, the trace of the tangent kernel is at most that at a small one."
     ),
     "The largest norm that a layer receives is not larger at the large rate.": (
-        "At a large learning rate, the largest input of a layer is not larger than at a small one."
+        "At a large learning rate, the largest input of a layer is at most that at a small one."
     ),
     "The share of the activations off the kept modes is not larger at the large rate.": (
         "At a large learning rate, the part of the activations outside the kept frequencies is "
-        "not larger than at a small one."
+        "at most that at a small one."
     ),
     "What lies off the kept modes rises with the tangent kernel's trace.": (
         "The larger the trace of the tangent kernel, the more lies outside the kept frequencies."
