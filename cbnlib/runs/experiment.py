@@ -29,7 +29,13 @@ EXPLICIT = "explicit"
 """The `Experiment.start` from the network of S3."""
 
 NEUTRAL: dict[str, dict[str, JSON]] = {
-    "training": {"snapshots": 24, "budget": None, "layers": None, "release": 1.0},
+    "training": {
+        "snapshots": 24,
+        "budget": None,
+        "layers": None,
+        "release": 1.0,
+        "shrink": 0.0,
+    },
     "task digits": {"margin": 0},
 }
 """Values that are left out of the facts, by part (`network`, `coarse`, `training`, `task bump`).

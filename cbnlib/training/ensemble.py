@@ -101,6 +101,8 @@ def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> 
         raise ValueError(f"an ensemble needs loss 'square', got {config.loss!r}")
     if config.budget is not None:
         raise ValueError(f"an ensemble trains without a budget, got {config.budget!r}; see `train`")
+    if config.shrink:
+        raise ValueError(f"an ensemble trains without shrink, got {config.shrink!r}; see `train`")
     check_finite("x", x)
     check_finite("y", y)
     for i, model in enumerate(models):

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from cbnlib._checks import check_choice, check_count, check_finite, check_precision, check_type
 from cbnlib.network.model import CNN, evaluating
-from cbnlib.training.budget import EVERY, Budget, Confinement
+from cbnlib.training.budget import (
+    EVERY,
+    SHRINK_EVERY,
+    Budget,
+    Confinement,
+    middle_of,
+    shrink,
+)
 from cbnlib.training.config import Loss, TrainConfig
 from cbnlib.training.engine import Engine, FewModes, obstacle
 from cbnlib.training.loop import Checkpoint, History, TrainingLoop
@@ -85,6 +92,23 @@ class _DataTermInBudget(_DataTerm):
             self.held.write()
 
 
+class _DataTermShrinking(_DataTerm):
+    """The same, with layers whose singular values shrink by less and less."""
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
+        assert config.layers is not None
+        if not isinstance(model, CNN):
+            raise TypeError(f"shrink needs a CNN, got {type(model).__name__}")
+        super().__init__(model, x, y, config)
+        self.layers, self.amount = middle_of(model, config.layers), config.shrink
+        self.until = round(config.release * config.steps)
+
+    def after_step(self, step: int) -> bool:
+        if step % SHRINK_EVERY == 0 and step < self.until:
+            shrink(self.layers, self.amount * (1 - step / self.until))
+        return False
+
+
 class _Autograd:
     """What `Engine` does, for networks that are not plain `CNN`s."""
 
@@ -150,6 +174,8 @@ def train(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("the network has no parameter that requires a gradient")
     kind = _DataTerm if config.budget is None else _DataTermInBudget
+    if config.shrink:
+        kind = _DataTermShrinking
     term = kind(model, x, y, config)
 
     def watch(step: int) -> None:

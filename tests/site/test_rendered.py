@@ -52,7 +52,7 @@ def test_the_rendered_book_has_no_problems(rendered):
 
 def test_the_table_of_claims_has_what_the_notebook_states(rendered):
     (chapter, row) = Page(rendered.site, rendered.site / "intro.html").tags(".claims tbody tr")
-    assert [cell["colspan"] for cell in chapter("td")] == ["3"]
+    assert [cell["colspan"] for cell in chapter("td")] == ["4"]
     assert chapter.a["href"] == "notebooks/01_line.html"
     assert "partly" in row["class"]
     told = ("It rises.", "1.5 (0.5 to 2)", "at least 1", "◐\xa0partly", "2 of 3 values within")

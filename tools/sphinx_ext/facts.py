@@ -18,7 +18,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.book.claims import claims_of
-from tools.claims_page import MARKS
+from tools.claims_page import MARKS, VERDICT
 from tools.executed import is_stand_in, links, read_executed, without_missing
 from tools.facts import COUNTS, Facts, reproduced
 
@@ -72,7 +72,7 @@ def mark_rows(_app: Sphinx, doctree: nodes.document) -> None:
     """Mark the rows of the tables of claims by their verdicts, those of chapters as such."""
     for box in doctree.findall(nodes.container):
         for row in box.findall(nodes.row) if "claims" in box["classes"] else ():
-            told = row[-1].astext()
+            told = row[VERDICT].astext() if len(row) > VERDICT else ""
             if not told:
                 row["classes"].append("chapter")
                 row[0]["morecols"] = len(row) - 1
