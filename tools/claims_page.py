@@ -214,7 +214,7 @@ def _cells(row: Row, claim: Claim) -> list[str]:
     if of := row["stability"]:
         verdict += f" (in {of['same']} of {of['builds']} quick builds)"
     return [
-        f"**{claim.task}.** {claim.prediction}{told}",
+        f"**{claim.task}.** “{claim.prediction}”{told}",
         f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
         f"{{numref}}`{claim.figure}`",
         verdict,

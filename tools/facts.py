@@ -344,9 +344,13 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
 
 def _told(claim: Claim) -> str:
     """A claim in sentences, and whether its row counts."""
-    kinds = {"made after looking": claim.added, "a check": claim.check, "neutral": claim.apart}
-    about = ", ".join(words for words, reason in kinds.items() if reason)
-    return " ".join(filter(None, [claim.told, about and f"The row is {about}.", claim.apart]))
+    kinds = {
+        "It was made after looking.": claim.added,
+        "It is a check.": claim.check,
+        "It is neutral and does not count.": claim.apart,
+    }
+    about = [words for words, reason in kinds.items() if reason]
+    return " ".join(filter(None, [claim.told, *about, claim.apart]))
 
 
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
@@ -359,7 +363,7 @@ def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
 def _without_majority(builds: list[dict[str, Any]]) -> str:
     shares = agreement(stated(builds))
     lines = [
-        f"* **{paper}, {task}.** {text} ({links([stem])})"
+        f"* **{paper}, {task}.** “{text}” ({links([stem])})"
         for (stem, paper, task, text, _), share in shares.items()
         if share < MOST
     ]
@@ -375,7 +379,7 @@ def _changing(builds: list[dict[str, Any]]) -> str:
             if len(told) > 1:
                 numbers = [str(told[verdict] or "") for verdict in MARKS]
                 values = within(found["score"])
-                of_chapter.append([f"**{paper}, {task}.** {text}", *numbers, values or "–"])
+                of_chapter.append([f"**{paper}, {task}.** “{text}”", *numbers, values or "–"])
         if of_chapter:
             rows += [[links([stem]), *[""] * (len(MARKS) + 1)], *of_chapter]
     header = ["task and prediction", *MARKS.values(), "values within"]
