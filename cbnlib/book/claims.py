@@ -146,7 +146,7 @@ class Claim:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a test, and no mere check."""
+        """Whether it is a test, not only a check."""
         return not self.check
 
     @property

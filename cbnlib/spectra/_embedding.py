@@ -19,7 +19,7 @@ from cbnlib.spectra.spectrum import Kind, Spectrum
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution reads its input (a transposed one: its output), per axis.
+    """Geometry, per axis, by which a convolution reads its input (a transposed one: its output).
 
     Attributes:
         padding: Pixels that are added before and after.
@@ -37,7 +37,7 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: TorchConv) -> "Geometry":
-        """That of a layer."""
+        """Return the geometry of a layer."""
         padding = conv.padding
         if isinstance(padding, str):
             same = int(padding == "same")

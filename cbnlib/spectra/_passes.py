@@ -28,7 +28,7 @@ SAMPLES = 64
 
 
 class PerLayer(list[T]):
-    """What was found, in the order of the network's modules.
+    """Results of a pass, in the order of the network's modules.
 
     Attributes:
         left_out: For each layer of which nothing can be said, its name and the reason.
@@ -127,7 +127,7 @@ def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> 
 
 
 def uncompiled() -> AbstractContextManager[object]:
-    """In this context compiled networks run as they were written, so that hooks are called."""
+    """Run compiled networks uncompiled in this context, so that hooks are called."""
     return _Seen() if "torch._dynamo" in sys.modules else nullcontext()  # else none is compiled
 
 

@@ -1,4 +1,4 @@
-"""What the convolutions of a network do in one pass, from the operations that PyTorch carries out.
+"""Record what the convolutions of a network do in one pass, from PyTorch's own operations.
 
 A module only says how it was set up. A subclass may standardise its weight, a hook may change the
 output, batch norm may follow in one call and not in the next.
@@ -41,12 +41,12 @@ class Call:
     """One call of a convolution module, or one convolution outside of them.
 
     Attributes:
-        name: What the module is called, or the parameter that is the weight, without `.weight`.
+        name: Name of the module, or of the parameter that is the weight, without `.weight`.
         conv: The module, if it is one's.
         grid: Pixels per axis of its input.
         problem: Why the module is not just one convolution of its input, or empty.
         weight: The weight that acted; empty of a `CircularConv`.
-        geometry: How it acted.
+        geometry: Geometry with which it acted.
         uses: What was done with the output: of batch norm its factor per channel, else None.
     """
 
@@ -69,7 +69,7 @@ class Call:
         return len(self.uses) == 1 and self.uses[0] is not None
 
     def spectrum(self, *, circular: bool, dtype: torch.dtype | None) -> Spectrum:
-        """That of the convolution, and of batch norm if only this was done with the output.
+        """Return the spectrum of the convolution, with batch norm if that alone follows.
 
         Raises:
             ValueError: If the weight is no real number, NaN or infinite.
@@ -134,7 +134,7 @@ class Watch(TorchDispatchMode):
 
     Attributes:
         names: The modules to watch, with their names.
-        calls: What was noted.
+        calls: The recorded calls.
         others: How many operations are of a kind that is not known, as of a quantised network.
     """
 
@@ -274,7 +274,7 @@ def _version(x: Tensor) -> int:
 
 
 def _factor_of_batch_norm(name: str, args: tuple[Any, ...]) -> Tensor | None:
-    """By what batch norm multiplies each channel, if the operation is one and does not train."""
+    """Return batch norm's factor per channel, if the operation is batch norm and does not train."""
     if not name.endswith("_batch_norm") or len(args) < 8:
         return None
     _, weight, _, _, variance, training, _, eps = args[:8]

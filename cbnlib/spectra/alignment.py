@@ -1,4 +1,4 @@
-"""How much of the activations lies in the modes that the next layer keeps."""
+"""Share of the activations in the modes that the next layer keeps."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SAMPLES = 32
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    r"""How the energy of what a layer receives is shared out among the layer's modes.
+    r"""Divide the energy of a layer's input among the layer's modes.
 
     Attributes:
         name: The layer's name; with the number of the call, as in `activation_spectra`.
@@ -46,7 +46,7 @@ class Alignment:
 def alignment(
     model: nn.Module, loader: Loader, *, layers: Collection[str] | None = None
 ) -> PerLayer[Alignment]:
-    r"""How much of the activations' energy lies in the modes that the next layer keeps.
+    r"""Return the share of the activations' energy in the modes that the next layer keeps.
 
     Let the layer be $PWE$ with $W$ circular (S8; $P=E=I$ if its spectrum is exact), $v_i(\nu)$ the
     right singular vectors of its block at $\nu$, and $\alpha$ what the layer receives. Each
@@ -115,7 +115,7 @@ def alignment(
 
 
 class _Projection:
-    """What signals have along the right singular vectors of a convolution."""
+    """Return the coefficients of signals along a convolution's right singular vectors."""
 
     @torch.no_grad()
     def __init__(self, label: str, call: Call) -> None:

@@ -83,7 +83,7 @@ def conv_extremes(conv: nn.Module, grid: int | Sequence[int]) -> Extremes:
 
 
 def _of(values: Vector) -> Extremes:
-    """Of all singular values, largest first."""
+    """All singular values, largest first."""
     others = values[values > np.finfo(np.float64).eps * len(values) * values[0]]
     return Extremes(float(values[0]), float(others[-1]) if len(others) else None)
 

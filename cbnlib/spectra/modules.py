@@ -136,7 +136,7 @@ def module_spectra(
 
 @torch.no_grad()
 def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[str, str]]:
-    """What each convolution of a network does in one pass, for `module_spectra` to analyse.
+    """Record each convolution of a network in one pass, for `module_spectra` to analyse.
 
     Args:
         model: As in `module_spectra`.

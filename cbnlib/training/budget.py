@@ -67,7 +67,7 @@ class Budget:
         object.__setattr__(self, "directions", clean)
 
     def _mode(self, omega: Sequence[int]) -> Vector:
-        """The one representative of a pair, checked."""
+        """Return the representative of a pair; check the frequency."""
         if len(omega) != len(self.grid):
             raise ValueError(f"a frequency on grid {self.grid} has as many axes, got {omega}")
         if any(2 * abs(k) > n for k, n in zip(omega, self.grid, strict=True)):
@@ -106,10 +106,10 @@ class Budget:
 
     @classmethod
     def of(cls, spectra: Iterable[Spectrum], threshold: float = KEPT) -> "Budget":
-        """What layers use: at each mode the most directions that one of them keeps.
+        """Budget that layers use: at each mode the most directions that one of them keeps.
 
         Args:
-            spectra: Of the layers.
+            spectra: Spectra of the layers.
             threshold: A direction is kept if its singular value exceeds this.
 
         Raises:
@@ -212,7 +212,7 @@ class Confinement:
     r"""The layers of a network that are held to a budget: what projects them, and lets them go.
 
     Attributes:
-        few: What stands in for each layer while it is held, by its number.
+        few: Replacement of each layer while it is held, by the layer's number.
     """
 
     def __init__(self, model: CNN, budget: Budget, layers: tuple[int, int]) -> None:
@@ -220,7 +220,7 @@ class Confinement:
 
         Args:
             model: The network; changed in place.
-            budget: What its layers may carry.
+            budget: Directions that its layers may carry.
             layers: The first and the last one that it holds, counted from 1.
 
         Raises:
@@ -271,14 +271,14 @@ class Confinement:
 
     @torch.no_grad()
     def grow(self, seed: int) -> None:
-        """Where the layers use fewer directions than the budget has, add random ones.
+        """Add random directions where the layers use fewer than the budget allows.
 
         Each new direction is a unit vector that the held layers hand on with singular value 1, as
         an identity would: a small one in every layer would be tiny in their product, and the ridge
         would remove it.
 
         Args:
-            seed: Of the directions.
+            seed: Seed of the directions.
         """
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
         for few in self.few.values():
@@ -306,7 +306,7 @@ class Confinement:
         """Add small random blocks to all convolutions, at all modes.
 
         Args:
-            seed: Of the blocks.
+            seed: Seed of the blocks.
         """
         drawn = CNN(self.model.config, seed=seed)
         for conv, noise in zip(self.model.convs, drawn.convs, strict=True):
@@ -417,7 +417,7 @@ def start_within(model: CNN, budget: Budget, layers: tuple[int, int], *, grow: i
 
     Args:
         model: The network.
-        budget: What its layers may carry.
+        budget: Directions that its layers may carry.
         layers: The first and the last one that it holds, counted from 1.
         grow: None for a network that was just drawn: its held layers are aligned. A seed for one
             that was trained before: directions that it lacks are added at random.

@@ -1,4 +1,4 @@
-"""What defines a training run, beside the network and the data."""
+"""Configuration of a training run, apart from the network and the data."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ Schedule = Literal["cosine", "constant"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What defines a training run, beside the network and the data.
+    """Configuration of a training run, apart from the network and the data.
 
     Raises:
         ValueError: On construction, if a value is out of range; the message names it.
@@ -21,7 +21,7 @@ class TrainConfig:
     ridge: float
     r"""$\lambda$, the weight of $\lVert\theta\rVert^2$ in the loss."""
     learning_rate: float
-    """Step size at the start."""
+    """Initial step size."""
     steps: int
     """Gradient steps; a small ridge needs many (unwanted modes decay at rate ~ rate x ridge)."""
     batch_size: int = 64

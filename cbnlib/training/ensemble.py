@@ -61,7 +61,7 @@ def train_ensemble(
 
 
 class _Together:
-    """The sum of the members' data terms, each parameter stacked over the members."""
+    """The sum of the members' data losses, each parameter stacked over the members."""
 
     def __init__(self, models: Sequence[CNN], x: Tensor, y: Tensor) -> None:
         stacked, _ = stack_module_state(list(models))

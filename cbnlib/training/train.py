@@ -29,7 +29,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _DataTerm:
-    """The data term of a network over the batches of a data set."""
+    """The data loss of a network over the batches of a data set."""
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
         fit, self.size = fit_function(config.loss), min(len(x), config.batch_size)
@@ -110,7 +110,7 @@ class _DataTermShrinking(_DataTerm):
 
 
 class _Autograd:
-    """What `Engine` does, for networks that are not plain `CNN`s."""
+    """Counterpart of `Engine` for networks that are not plain `CNN`s."""
 
     def __init__(self, model: nn.Module, fit_function: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.model, self.fit_function = model, fit_function
@@ -194,7 +194,7 @@ def train(
 def evaluate(
     model: nn.Module, x: Tensor, y: Tensor, *, loss: Loss = "square", batch_size: int = 1024
 ) -> float:
-    """The data term (no ridge) over a whole data set, in batches.
+    """Return the data loss (no ridge) over a whole data set, in batches.
 
     Args:
         model: The network.
@@ -220,7 +220,7 @@ def _square(output: Tensor, y: Tensor) -> Tensor:
 
 
 def fit_function(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The data term of a kind of loss, as a function of outputs and targets.
+    """Return the data loss of a kind as a function of outputs and targets.
 
     Raises:
         ValueError: If there is no such loss.
@@ -258,6 +258,6 @@ def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
 
 @torch.no_grad()
 def _output(model: nn.Module, x: Tensor) -> Tensor:
-    """What the network returns; in evaluation mode, so that looking changes nothing."""
+    """Return the network's outputs, in evaluation mode, so that looking changes nothing."""
     with evaluating(model):
         return check_type("the network's output", model(x), Tensor)

@@ -108,7 +108,7 @@ def _of_data(
     left_out: dict[str, str],
     progress: Callable[[str], None],
 ) -> tuple[list[Activation], Response | None]:
-    """The activations and the response; notes in `left_out` what cannot be had."""
+    """The activations and the response; notes in `left_out` what cannot be computed."""
     activations, response = [], None
     names = [name for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
     if not names:
