@@ -1,7 +1,7 @@
 """What we believe of each claim of the paper: by written rules, from the verdicts.
 
-Only predictions that stood before the measurement count. Checks, rows made after looking, and rows
-that say nothing for or against the claim (`Claim.apart`) are counted apart.
+Predictions count. Checks, rows made after looking, and neutral rows, which say nothing for or
+against the claim (`Claim.apart`), are shown and do not count.
 
 1. The *share* is the mean over the predictions that were tested: 1 if a prediction holds in every
    run, 1/2 if in some, 0 if in none.
@@ -59,7 +59,8 @@ def belief(claim: str, rows: Sequence[Row]) -> dict[str, Any]:
         "predictions": len(tests),
         "verdicts": counts | {NOT_TESTED: len(tests) - len(tested)},
         "values": sum(row["counts"]["values"] for row in tested),
-        "chapters": len({row["chapter"] for row in tested}),
+        "chapters": _chapters(tested),
+        "other_chapters": sorted({*_chapters(rows)} - {*_chapters(tested)}),
         "apart": {
             "check": sum(row["kind"] == "check" for row in rows),
             "after looking": sum(row["kind"] == "after looking" for row in rows),
@@ -92,21 +93,28 @@ def stable(row: Row) -> bool:
     return bool(row["stability"]["same"] >= MOST * row["stability"]["builds"])
 
 
-def _found(tested: Sequence[Row]) -> dict[str, list[str]]:
+def _chapters(rows: Sequence[Row]) -> list[str]:
+    return sorted({row["chapter"] for row in rows})
+
+
+def _found(tested: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """The predictions by outcome, those with the most values first.
 
     Equal ones of several tasks are one, with the mean of their weights: it holds at 1, and it
     fails below 1/3.
     """
     weights: dict[str, list[float]] = {}
-    values: Counter[str] = Counter()
+    values, within = Counter[str](), Counter[str]()
     for row in tested:
         weights.setdefault(row["prediction"], []).append(WEIGHTS[row["verdict"]])
         values[row["prediction"]] += row["counts"]["values"]
-    found: dict[str, list[str]] = {outcome: [] for outcome in OUTCOMES}
+        within[row["prediction"]] += row["counts"]["within"]
+    found: dict[str, list[dict[str, Any]]] = {outcome: [] for outcome in OUTCOMES}
     for text in sorted(weights, key=lambda text: -values[text]):
         share = fmean(weights[text])
-        found["holds" if share == 1 else "in part" if share >= 1 / 3 else "fails"].append(text)
+        outcome = "holds" if share == 1 else "in part" if share >= 1 / 3 else "fails"
+        one = {"prediction": text, "within": within[text], "values": values[text]}
+        found[outcome].append(one)
     return found
 
 

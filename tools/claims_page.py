@@ -7,6 +7,7 @@ from typing import Any
 from cbnlib.book.claims import SUBJECTS, Claim, Verdict
 from tools.belief import NOT_TESTED, OUTCOMES, SURE
 from tools.executed import links
+from tools.plain_words import PLAIN
 
 MARKS: dict[Verdict, str] = {
     "reproduced": "✓",
@@ -19,16 +20,28 @@ KINDS = {
     "own": "question of our own",
     "after looking": "row after looking",
     "check": "check",
-    "other": "row counted apart",
+    "other": "row marked neutral",
 }
-FOUND = dict(zip(OUTCOMES, ("Holds", "In part", "Fails"), strict=True))
+FOUND = dict(
+    zip(
+        OUTCOMES,
+        (
+            "We predicted, and found",
+            "We predicted, and found in part",
+            "We predicted, but did not find",
+        ),
+        strict=True,
+    )
+)
 TOLD = {
-    "reproduced": "in every run",
-    "partly": "in some runs",
-    "not reproduced": "in none",
+    "reproduced": "true in every run",
+    "partly": "true in some runs",
+    "not reproduced": "true in no run",
     NOT_TESTED: "not tested",
 }
-"""Where so many predictions hold."""
+
+VERDICT = 2
+"""The column of the verdict in the table of a claim's rows."""
 
 SHOWN = 1
 """How many predictions of each outcome the table of the start page names."""
@@ -49,60 +62,76 @@ def beliefs_table(beliefs: Iterable[Row]) -> str:
     rows = [
         [
             f"{link(one['claim'])} {one['text'][:1].upper()}{one['text'][1:]}.",
-            found(one, SHOWN),
+            "<br>".join(found(one, SHOWN)),
             f"**{one['sure']}**",
             why(one),
             f"{{numref}}`{one['figure']}`" if one["figure"] else "",
         ]
         for one in beliefs
     ]
-    lines = table(["claim", "what we found", "how sure", "why", "figure"], rows)
+    lines = table(["claim", "our predictions", "how sure", "why", "figure"], rows)
     return "\n".join(["::::{div} beliefs full-width", *lines, "::::"])
 
 
 def belief_text(one: Row) -> str:
-    """What we believe of a claim, in a paragraph."""
+    """What we believe of a claim, in a paragraph and a list."""
     figure = f" ({{numref}}`{one['figure']}`)" if one["figure"] else ""
     return "\n".join(
         [
             "::::{div} belief",
             f"**How sure:** {one['sure']}{figure}. **Why:** {why(one)}",
             "",
-            f"**What we found.** {found(one)}",
+            *(f"* {text}" for text in found(one)),
             "::::",
         ]
     )
 
 
-def found(one: Row, shown: int | None = None) -> str:
-    """The predictions about a claim by outcome.
+def found(one: Row, shown: int | None = None) -> list[str]:
+    """The predictions about a claim, a text for each outcome.
 
     Args:
         one: What we believe of it.
         shown: How many of each outcome, those with the most values first; None for all.
     """
-    parts = []
-    for outcome, texts in one["found"].items():
-        some = texts[:shown]
-        more = f" ({len(texts) - len(some)} more)" if len(texts) > len(some) else ""
+    texts = []
+    for outcome, predictions in one["found"].items():
+        some = predictions[:shown]
+        more = f" And {len(predictions) - len(some)} more." if len(predictions) > len(some) else ""
         if some:
-            parts.append(f"*{FOUND[outcome]}:* {' '.join(some)}{more}")
-    return " ".join(parts) or "No prediction could be tested."
+            texts.append(f"*{FOUND[outcome]}:* {' '.join(map(_told, some))}{more}")
+    return texts or ["No prediction could be tested."]
 
 
 def why(one: Row) -> str:
     """The numbers behind it."""
     told, number = one["verdicts"], one["predictions"]
-    if not number:
-        return "No prediction stood before the measurement."
-    parts = [f"{told[verdict]} {word}" for verdict, word in TOLD.items() if told[verdict]]
-    text = f"{count(number, 'prediction')}: {', '.join(parts)}."
+    others = _numbers(one["other_chapters"])
+    if number:
+        parts = [f"{told[verdict]} {words}" for verdict, words in TOLD.items() if told[verdict]]
+        text = f"{count(number, 'prediction')}: {', '.join(parts)}."
+    else:
+        text = "No prediction counts."
     if one["values"]:
-        text += f" {count(one['values'], 'value')}, {count(one['chapters'], 'chapter')}."
+        text += f" {count(one['values'], 'value')}, from {_numbers(one['chapters'])}."
     if kept := one["stability"]["verdicts"]:
-        text += f" Stable verdicts: {one['stability']['stable']} of {kept}."
+        text += f" Stable: {one['stability']['stable']} of {kept} verdicts."
     apart = ", ".join(count(n, KINDS[kind]) for kind, n in one["apart"].items() if n)
-    return f"{text} Apart: {apart}." if apart else text
+    if apart:
+        text += f" Not counted: {apart}."
+    return f"{text} No row of {others} counts." if others else text
+
+
+def _told(one: Row) -> str:
+    """A prediction in plain words, with its values within the tolerance."""
+    text = PLAIN.get(one["prediction"], one["prediction"])
+    return f"“{text}” (true for {one['within']} of {count(one['values'], 'value')})"
+
+
+def _numbers(stems: Sequence[str]) -> str:
+    """Chapters by their numbers, with links."""
+    named = [f"{{doc}}`{int(stem.partition('_')[0])} </notebooks/{stem}>`" for stem in stems]
+    return f"chapter{'s' * (len(named) != 1)} {', '.join(named)}" if named else ""
 
 
 def claims_table(paper: str, rows: Sequence[Row], note: str) -> str:
@@ -179,13 +208,13 @@ def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 def _cells(row: Row, claim: Claim) -> list[str]:
-    words = {"After looking": claim.added, "A check": claim.check, "Counted apart": claim.apart}
+    words = {"After looking": claim.added, "A check": claim.check, "Neutral": claim.apart}
     told = "".join(f" *{word}:* {text}" for word, text in words.items() if text)
     verdict = f"{MARKS[claim.verdict]}\N{NO-BREAK SPACE}{claim.verdict_text}"
     if of := row["stability"]:
-        verdict += f" (the same in {of['same']} of {of['builds']} quick builds)"
+        verdict += f" (in {of['same']} of {of['builds']} quick builds)"
     return [
-        f"**{claim.task}.** {claim.prediction}{told}",
+        f"**{claim.task}.** “{claim.prediction}”{told}",
         f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
         f"{{numref}}`{claim.figure}`",
         verdict,

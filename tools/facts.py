@@ -24,19 +24,21 @@ from cbnlib.book.claims import PAPER, SUBJECTS, Claim, Verdict
 from cbnlib.book.notebook import NOT_AVAILABLE
 from tools import claims_data, claims_page
 from tools.belief import MOST
-from tools.claims_page import MARKS, table
+from tools.claims_page import KINDS, MARKS, table
 from tools.executed import Execution, is_stand_in, links, read_executed
 from tools.project import Project, files_in
 from tools.stability import KEY, agreement, records, stated, within
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 STABILITY = """\
-* {builds} builds: {seeds} seeds, {roundings} ways of rounding. {complete} builds are complete.
-* {predictions} predictions and checks. {same} have the same verdict in all builds.
+* {builds} builds: {seeds} seeds, each with {roundings} ways of rounding. {complete} builds are
+  complete.
+* The quick edition has {predictions} rows, checks included. {same} have the same verdict in all
+  builds.
 * {most} more have the same verdict in at least 4 of 5 builds.
-* {rest} have no such majority. Do not rely on the verdict of one build for them.
-* Rounding alone: of {pairs} pairs of a prediction and a seed, {rounding} have a verdict that
-  differs between ways of rounding."""
+* {rest} have no verdict that so many builds agree on. They are listed below.
+* Rounding alone: of {pairs} pairs of a row and a seed, {rounding} have a verdict that differs
+  between ways of rounding."""
 
 
 def _count(verdict: Verdict) -> Callable[[list[Claim]], int]:
@@ -94,21 +96,29 @@ class Facts:
         without = " (without the chapters that failed)" * (what == "all" and bool(self._missing()))
         return f"{COUNTS[what]([claim for _, claim in self._stated()])}{without}"
 
-    def verdicts(self, stem: str) -> str:
-        """How many predictions of a chapter were reproduced."""
-        if stem in self._claims()["failed"]:
-            return NOT_AVAILABLE
-        return reproduced([claim for chapter, claim in self._stated() if chapter == stem])
+    def rows_counted(self) -> str:
+        """All rows of the claims page by kind."""
+        rows = self._claims()["predictions"]
+        neutral = [row for row in rows if row["kind"] == "prediction" and row["apart"]]
+        number = Counter(row["kind"] for row in rows)
+        number["prediction"] -= len(neutral)
+        number["other"] = len(neutral)
+        parts = [claims_page.count(number[kind], word) for kind, word in KINDS.items()]
+        return f"{len(rows)} rows ({', '.join(parts)})"
 
     def predictions_list(self, verdict: str) -> str:
-        """The predictions with this verdict, and what was measured."""
-        lines = [
-            f"- **{claim.task[:1].upper() + claim.task[1:]}.** {claim.prediction} The quantity is "
-            f"{claim.quantity}. We measured {claim.measured} and predicted {claim.tolerance} "
-            f"({links([stem])})."
-            for stem, claim in self._stated()
-            if claim.verdict == verdict
-        ]
+        """The predictions with this verdict by claim, and what was measured."""
+        told = [(stem, claim) for stem, claim in self._stated() if claim.verdict == verdict]
+        lines = []
+        for paper, text in SUBJECTS.items():
+            about = [
+                f"  * **{claim.task[:1].upper() + claim.task[1:]}.** {_told(claim)} "
+                f"({links([stem])})"
+                for stem, claim in told
+                if claim.paper == paper
+            ]
+            if about:
+                lines += [f"* {claims_page.link(paper)}, {text}", "", *about, ""]
         return self._noted(lines or [f"In this edition no prediction is *{verdict}*."])
 
     def tested_in(self, paper: str) -> str:
@@ -119,9 +129,7 @@ class Facts:
             claims = [claim for _, claim in group]
             names = dict.fromkeys(claim.figure for claim in claims)
             figures = ", ".join(f"{{numref}}`{name}`" for name in names)
-            lines.append(
-                f"- {links([stem])}, {figures}: {reproduced(claims)} predictions reproduced"
-            )
+            lines.append(f"- {links([stem])}, {figures}: {reproduced(claims)}")
         return self._noted(lines)
 
     # What we believe, and every row: all of it from `claims.json`.
@@ -231,6 +239,10 @@ class Facts:
         """The predictions whose verdict is not the same in all builds."""
         return self._of_builds(_changing)
 
+    def stability_without_majority(self) -> str:
+        """The predictions for which no verdict has enough builds behind it."""
+        return self._of_builds(_without_majority)
+
     def stability_builds(self) -> str:
         """Where the builds ran, and their verdicts."""
         return self._of_builds(_builds)
@@ -293,8 +305,11 @@ def plain(text: str) -> str:
 
 
 def reproduced(claims: list[Claim]) -> str:
-    """How many predictions were reproduced, of how many, but for checks."""
-    return f"{COUNTS['reproduced'](claims)} of {COUNTS['all'](claims)}"
+    """How many rows were reproduced, of how many, but for checks."""
+    number = COUNTS["all"](claims)
+    return (
+        f"{COUNTS['reproduced'](claims)} of {number} rows reproduced" if number else "only checks"
+    )
 
 
 def in_words(seconds: float) -> str:
@@ -327,10 +342,32 @@ def counts(builds: list[dict[str, Any]]) -> dict[str, int]:
     }
 
 
+def _told(claim: Claim) -> str:
+    """A claim in sentences, and whether its row counts."""
+    kinds = {
+        "It was made after looking.": claim.added,
+        "It is a check.": claim.check,
+        "It is neutral and does not count.": claim.apart,
+    }
+    about = [words for words, reason in kinds.items() if reason]
+    return " ".join(filter(None, [claim.told, *about, claim.apart]))
+
+
 def _costs(seconds: float, memory_mb: float, kept: Records) -> list[str]:
     minutes = f"{kept.minutes:.1f}" if kept.minutes else ""
+    minutes += f" ({kept.minutes / 60:.1f} h)" if kept.minutes >= 60 else ""
     megabytes = f"{kept.megabytes:.1f}" if kept.megabytes else ""
     return [f"{seconds:.0f}", f"{memory_mb:.0f}", minutes, megabytes]
+
+
+def _without_majority(builds: list[dict[str, Any]]) -> str:
+    shares = agreement(stated(builds))
+    lines = [
+        f"* **{paper}, {task}.** “{text}” ({links([stem])})"
+        for (stem, paper, task, text, _), share in shares.items()
+        if share < MOST
+    ]
+    return "\n".join(lines or ["*Every prediction has such a verdict.*"])
 
 
 def _changing(builds: list[dict[str, Any]]) -> str:
@@ -342,7 +379,7 @@ def _changing(builds: list[dict[str, Any]]) -> str:
             if len(told) > 1:
                 numbers = [str(told[verdict] or "") for verdict in MARKS]
                 values = within(found["score"])
-                of_chapter.append([f"**{paper}, {task}.** {text}", *numbers, values])
+                of_chapter.append([f"**{paper}, {task}.** “{text}”", *numbers, values or "–"])
         if of_chapter:
             rows += [[links([stem]), *[""] * (len(MARKS) + 1)], *of_chapter]
     header = ["task and prediction", *MARKS.values(), "values within"]

@@ -79,7 +79,7 @@ class Claim:
     not counted."""
     apart: str = ""
     """Why it says nothing for or against the paper's claim, if it does not: for example a coarse
-    network that beats the full one. It is shown with any verdict, and counted apart."""
+    network that beats the full one. It is neutral: shown with any verdict, and not counted."""
     untested: str = "No run gave a number."
     """Why there may be no value; shown if the verdict is `not tested`."""
     missing: int = 0
@@ -183,6 +183,14 @@ class Claim:
         return f"{text}, {self.missing} missing" if self.missing else text
 
     @property
+    def told(self) -> str:
+        """Prediction, quantity, tolerance and measurement in sentences."""
+        return (
+            f"We predicted: “{self.prediction}” The quantity is {self.quantity}. Its tolerance is "
+            f"{self.tolerance}. We measured {self.measured} ({self.score})."
+        )
+
+    @property
     def remark(self) -> str:
         """What a reader needs beside the verdict: why it was not tested, or what was tried."""
         if self.verdict == "not tested":
@@ -213,13 +221,11 @@ class Claim:
         subject = "our own" if self.paper == OWN else self.paper
         marks = {"came after looking": self.added, "is a check": self.check}
         marks["is counted apart"] = self.apart
-        told = [f"This row {mark}." for mark, reason in marks.items() if reason]
+        notes = [f"This row {mark}." for mark, reason in marks.items() if reason]
         best = f"Best known: {self.best_measured}, {self.best_verdict}." if self.best else ""
         text = (
-            f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
-            f"The quantity is {self.quantity}. We measured {self.measured} and predicted "
-            f"{self.tolerance} ({self.score}). "
-            f"{' '.join(filter(None, [best, self.remark, *told]))}"
+            f"**{subject}, {self.task}: {self.verdict_text}.** {self.told} "
+            f"{' '.join(filter(None, [best, self.remark, *notes]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}
 

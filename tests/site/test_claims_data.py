@@ -1,6 +1,7 @@
 """`claims.json`: what it holds, what we believe by its rows, and the page drawn from it alone."""
 
 import json
+import re
 from collections import Counter
 
 import jsonschema
@@ -10,7 +11,10 @@ from cbnlib.book.claims import KEY, PAPER, Claim
 from tools import claims_data, crate
 from tools.belief import belief
 from tools.facts import Facts
-from tools.project import ROOT
+from tools.plain_words import PLAIN
+from tools.project import ROOT, Project
+from tools.stability import records
+from tools.stability import stated as stated_in_builds
 
 RECORD = {"0123456789ab": "0" * 64}
 
@@ -137,7 +141,35 @@ def test_verdicts_that_other_builds_do_not_give_make_us_less_sure():
 def test_what_we_found_is_grouped_by_outcome():
     claims = [stated(1), stated(9, task="zeros"), *each((1, 2), 9)]
     found = data_of(*claims)["claims"][0]["found"]
-    assert found == {"holds": ["Number 0."], "in part": ["Few are kept."], "fails": ["Number 1."]}
+    assert found == {
+        "holds": [{"prediction": "Number 0.", "within": 2, "values": 2}],
+        "in part": [{"prediction": "Few are kept.", "within": 1, "values": 2}],
+        "fails": [{"prediction": "Number 1.", "within": 0, "values": 1}],
+    }
+
+
+def test_plain_words_are_those_of_a_prediction():
+    """A prediction stands in a notebook, or a notebook composes it and a build has it."""
+    sources = " ".join(path.read_text(encoding="utf-8") for path in Project().sources())
+    written = re.sub(r'"\s+f?"', "", sources)  # texts that go on in the next line
+    built = set(stated_in_builds(records(Project()))["prediction"])
+    unknown = {text for text in PLAIN if text not in built and f'"{text}"' not in written}
+    composed = {"The largest norm that a layer receives is not larger at the large rate."}
+    assert unknown <= composed  # in the paper edition only
+
+
+def test_the_limits_name_the_chapters_whose_predictions_came_first():
+    """Their sources say so; the other chapters' rows count, too, and the page says this."""
+    first = {
+        path.stem
+        for path in Project().sources()
+        if "**Prediction" in (text := path.read_text(encoding="utf-8"))
+        and "written down before" in text
+    }
+    text = (ROOT / "book" / "limits.md").read_text(encoding="utf-8")
+    item = re.search(r"\* \*Written down before the measurement\..*?\n\* ", text, re.DOTALL)
+    assert item
+    assert set(re.findall(r"notebooks/(\w+)", item[0])) == first
 
 
 def pages(folder):

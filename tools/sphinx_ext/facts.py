@@ -1,7 +1,7 @@
 """Sphinx extension that gives the pages the facts of the executed notebooks (`tools.facts`).
 
 `{chapter-card} 01_bottleneck` is a card of the gallery: a figure (`:figure:`), the title, the text
-given as content, how long the notebook ran, how many predictions were reproduced. Where a page
+given as content, how long the notebook ran, how many rows were reproduced. Where a page
 quotes a result that there is not, it says *not available*.
 """
 
@@ -18,7 +18,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from cbnlib.book.claims import claims_of
-from tools.claims_page import MARKS
+from tools.claims_page import MARKS, VERDICT
 from tools.executed import is_stand_in, links, read_executed, without_missing
 from tools.facts import COUNTS, Facts, reproduced
 
@@ -60,23 +60,19 @@ def alternative_texts(notebook: Mapping[str, Any]) -> dict[str, str]:
 
 
 def card_facts(notebook: NotebookNode) -> str:
-    """How long an executed notebook ran, and how many of its predictions were reproduced."""
+    """How long an executed notebook ran, and how many of its rows were reproduced."""
     if is_stand_in(notebook):
         return "failed on this machine"
     seconds = f"ran {notebook['metadata']['papermill']['duration']:.0f} s"
     stated = claims_of(notebook)
-    return (
-        f"{reproduced(stated)} predictions reproduced · {seconds}"
-        if COUNTS["all"](stated)
-        else seconds
-    )
+    return f"{reproduced(stated)} · {seconds}" if COUNTS["all"](stated) else seconds
 
 
 def mark_rows(_app: Sphinx, doctree: nodes.document) -> None:
     """Mark the rows of the tables of claims by their verdicts, those of chapters as such."""
     for box in doctree.findall(nodes.container):
         for row in box.findall(nodes.row) if "claims" in box["classes"] else ():
-            told = row[-1].astext()
+            told = row[VERDICT].astext() if len(row) > VERDICT else ""
             if not told:
                 row["classes"].append("chapter")
                 row[0]["morecols"] = len(row) - 1
