@@ -26,6 +26,8 @@ from cbnlib.book.profiles import PROFILES
 from cbnlib.book.where import records_root
 
 STANDS, FALLS, NOT_RUN = 0, 1, 2
+SAME = ("claim", "task", "prediction")
+"""Fields by which a prediction of a chapter is found again."""
 SHOWN = 12
 """How many identifiers are listed at most."""
 
@@ -52,7 +54,16 @@ def row_of(data: dict[str, Any], name: str) -> dict[str, Any]:
     raise NotRunError(f"{told} {name!r}; there are:\n  " + "\n  ".join(close[:SHOWN]) + more)
 
 
-def recompute(root: Path, row: dict[str, Any], profile: str, seed: int, mnist: str = "") -> Claim:
+def place_of(data: dict[str, Any], row: dict[str, Any]) -> int:
+    """Return how many rows of the same chapter and text come before a row."""
+    same = ("chapter", *SAME)
+    rows = [r["id"] for r in data["predictions"] if all(r[name] == row[name] for name in same)]
+    return rows.index(row["id"])
+
+
+def recompute(
+    root: Path, row: dict[str, Any], profile: str, seed: int, *, place: int = 0, mnist: str = ""
+) -> Claim:
     """Execute a prediction's chapter anew and read what it states now.
 
     Args:
@@ -60,6 +71,7 @@ def recompute(root: Path, row: dict[str, Any], profile: str, seed: int, mnist: s
         row: The prediction, as `claims.json` has it.
         profile: The edition to compute it in.
         seed: The seed to compute it with.
+        place: Which one it is among the chapter's predictions with the same text, from 0.
         mnist: Where MNIST's files lie, if the chapter needs them; empty to download them.
 
     Raises:
@@ -75,19 +87,21 @@ def recompute(root: Path, row: dict[str, Any], profile: str, seed: int, mnist: s
             raise NotRunError(f"the chapter {stem} failed; what it said is above")
         copy = Path(folder) / "executed" / profile / f"{stem}.ipynb"
         stated = claims_of(json.loads(copy.read_text(encoding="utf-8")))
-    same = ("claim", "task", "prediction")
-    about = [c for c in stated if (c.paper, c.task, c.prediction) == tuple(row[n] for n in same)]
-    if not about:
+    text = tuple(row[name] for name in SAME)
+    about = [claim for claim in stated if (claim.paper, claim.task, claim.prediction) == text]
+    if len(about) <= place:
         raise NotRunError(
             f"the {profile} edition of {stem} makes no such prediction: {row['task']}: "
             f"{row['prediction']} Its tasks differ; take a claims.json of that edition (--claims)"
         )
-    return about[0]
+    return about[place]
 
 
 def told(edition: str, seed: int, claim: Claim) -> str:
     """A verdict with its numbers, on one line."""
     numbers = f"{claim.measured} ({claim.score}; predicted {claim.tolerance})"
+    if not claim.values:
+        numbers += f". {claim.untested}"
     return f"{edition}, seed {seed}: {claim.verdict}: {claim.quantity}: {numbers}"
 
 
@@ -128,7 +142,7 @@ def _verify(args: argparse.Namespace) -> int:
     profile = args.profile or row["edition"]
     seed = row["seed"] if args.seed is None else args.seed
     print(f"{row['id']}\n{row['task']}: {row['prediction']}", flush=True)
-    now = recompute(root, row, profile, seed, args.mnist)
+    now = recompute(root, row, profile, seed, place=place_of(data, row), mnist=args.mnist)
     print(f"in the book: {told(row['edition'], row['seed'], then)}")
     print(f"recomputed:  {told(profile, seed, now)}")
     stands = now.verdict == then.verdict

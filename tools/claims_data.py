@@ -111,6 +111,8 @@ def _rows(
                     "missing": claim.missing,
                 },
                 "verdict": claim.verdict,
+                "best": list(claim.best),
+                "best_verdict": claim.best_verdict,
                 "unstable": claim.unstable,
                 "stability": _stability(claim, verdicts.get((*key, place))),
                 "figure": claim.figure,

@@ -114,15 +114,15 @@ def claims_table(paper: str, rows: Sequence[Row], note: str) -> str:
     remarks = list(dict.fromkeys(claim.remark for claim in stated if claim.remark))
     lines: list[list[str]] = []
     for stem, group in groupby(zip(rows, stated, strict=True), key=lambda pair: pair[0]["chapter"]):
-        lines.append([links([stem]), "", ""])
+        lines.append([links([stem]), "", "", ""])
         for row, claim in group:
             lines.append(_cells(row, claim))
             if claim.remark:
                 number = remarks.index(claim.remark) + 1
-                lines[-1][-1] += f", [remark {number}](#remark-{paper.lower()}-{number})"
+                lines[-1][-2] += f", [remark {number}](#remark-{paper.lower()}-{number})"
     kinds = [KINDS[kind] for kind in KINDS for row in rows if row["kind"] == kind]
     title = ", ".join(count(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
-    told = table(["task and prediction", "measured", "verdict"], lines)
+    told = table(["task and prediction", "measured", "verdict", "best known"], lines)
     for number, text in enumerate(remarks, start=1):
         attributes = f"{{#remark-{paper.lower()}-{number} .remark}}"
         told += ["", attributes, f"**Remark {number}.** {text}"]
@@ -189,6 +189,7 @@ def _cells(row: Row, claim: Claim) -> list[str]:
         f"{claim.quantity}: **{claim.measured}**, {claim.score}; predicted {claim.tolerance}. "
         f"{{numref}}`{claim.figure}`",
         verdict,
+        f"{MARKS[claim.best_verdict]}\N{NO-BREAK SPACE}{claim.best_measured}" if claim.best else "",
     ]
 
 

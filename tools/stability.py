@@ -2,6 +2,7 @@
 
     python -m tools.stability               # every build of the matrix that is not done
     python -m tools.stability 0-avx2        # some builds, by name
+    python -m tools.stability -c 18 -c 06   # some chapters; the others stay as they are recorded
 
 What training finds depends on its random numbers and on the rounding of the processor. A build is
 the quick edition with one seed and one set of vector instructions (`ATEN_CPU_CAPABILITY`). Its
@@ -14,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +53,23 @@ class Build:
 MATRIX = [Build(seed, rounding) for seed in SEEDS for rounding in ROUNDINGS]
 
 
-def run(project: Project, build: Build) -> None:
+def run(project: Project, build: Build, chapters: Sequence[str] = ()) -> None:
     """Execute the quick edition for a build and keep its verdicts.
 
     A chapter that fails is part of the record.
+
+    Args:
+        project: Where.
+        build: Its seed and rounding.
+        chapters: By stem or number: the others stay as they are in the record. None for all.
+
+    Raises:
+        BuildError: If there is no such chapter, or nothing could be executed.
     """
+    stems = [source.stem for source in project.sources(chapters)]
     folder = project.build / "stability" / build.name
     command = [sys.executable, "-m", "tools.execute", "--seed", str(build.seed)]
-    command += ["--build", str(folder), "--root", str(project.root)]
+    command += ["--build", str(folder), "--root", str(project.root), *stems]
     environment = dict(os.environ)
     environment.pop("ATEN_CPU_CAPABILITY", None)
     if build.rounding != "native":
@@ -69,7 +79,9 @@ def run(project: Project, build: Build) -> None:
         raise BuildError(f"build {build.name}: tools.execute ended with status {status}")
     record = project.stability / f"{build.name}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
-    facts = facts_of(build, Project(project.root, folder), [s.stem for s in project.sources()])
+    facts = facts_of(build, Project(project.root, folder), stems)
+    if chapters and record.exists():
+        facts = merged(json.loads(record.read_text(encoding="utf-8")), facts, stems)
     record.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -95,6 +107,16 @@ def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, 
         "failed": failed,
         "chapters": chapters,
     }
+
+
+def merged(
+    old: Mapping[str, Any], new: Mapping[str, Any], stems: Collection[str]
+) -> dict[str, Any]:
+    """A record with some chapters made anew; the environment is that of the new ones."""
+    failed = sorted({*old["failed"]} - {*stems} | {*new["failed"]})
+    kept = {stem: claims for stem, claims in old["chapters"].items() if stem not in stems}
+    chapters = dict(sorted((kept | new["chapters"]).items()))
+    return {**new, "failed": failed, "chapters": chapters}
 
 
 def records(project: Project) -> list[dict[str, Any]]:
@@ -146,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = arguments(__doc__)
     names = [build.name for build in MATRIX]
     parser.add_argument("names", nargs="*", help=f"builds; default: all of {', '.join(names)}")
+    parser.add_argument("-c", "--chapter", action="append", default=[], help="only this one")
     args = parser.parse_args(argv)
     unknown = [name for name in args.names if name not in names]
     if unknown:
@@ -153,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for build in MATRIX:
         if not args.names or build.name in args.names:
             print(f"build {build.name}", flush=True)
-            run(Project(args.root), build)
+            run(Project(args.root), build, args.chapter)
     return 0
 
 

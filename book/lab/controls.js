@@ -28,6 +28,7 @@ export class Controls {
     form.append(element("div", { class: "lab-field" }, element("label", { for: "lab-seed" }, "Seed"), this.seed));
     form.append(this.makeBudget());
     form.addEventListener("input", ({ target }) => this.onInput(target));
+    form.addEventListener("change", () => this.show(this.settings)); // the nearest that is allowed
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -101,7 +102,8 @@ export class Controls {
     for (const [name, slider] of Object.entries(this.sliders)) settings[name] = slider.values[slider.input.value];
     settings.budget = this.hold.checked ? this.ranks.map((field) => whole(field, 12)) : null;
     const shape = this.pixels.map((field) => Number(field.value));
-    if (new Set(shape).size > 1) settings.shape = shape; // a constant has no place
+    if (new Set(shape).size > 1) settings.shape = shape;
+    else for (const [p, field] of this.pixels.entries()) field.value = settings.shape[p]; // a constant has no place
     this.drawing.hidden = settings.target !== "own";
     this.settings = settings;
     this.say();

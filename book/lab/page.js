@@ -19,10 +19,10 @@ class Lab {
     const plots = [...root.querySelectorAll("canvas[data-view]")];
     this.plots = plots.map((canvas) => ({ draw: VIEWS[canvas.dataset.view], plot: new Plot(canvas) }));
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
-    Object.assign(this, { drawn: 0, said: 0, waiting: false });
+    Object.assign(this, { runs: 0, drawn: 0, said: 0, waiting: false });
     const source = root.querySelector("script[type='text/plain']").textContent;
     this.worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-    this.worker.onmessage = ({ data }) => this.show(data);
+    this.worker.onmessage = ({ data }) => data.run === this.runs && this.show(data); // not of a run before the last reset
     this.worker.onerror = ({ message }) => this.complain([`Training stopped: ${message}. Reload the page.`]);
     for (const button of root.querySelectorAll("button[data-do]"))
       button.addEventListener("click", () => this[button.dataset.do]());
@@ -52,19 +52,19 @@ class Lab {
   }
 
   reset(settings = this.settings) {
-    this.settings = settings;
-    this.counted = false;
-    this.said = 0;
-    this.worker.postMessage({ do: "reset", settings });
+    Object.assign(this, { settings, seen: null, counted: false, said: 0 });
+    this.worker.postMessage({ do: "reset", settings, run: ++this.runs });
   }
 
   /** The main button: run, pause, or start anew. */
   run() {
+    if (!this.hasFairPrediction()) return;
     if (this.seen?.over) this.reset();
     this.worker.postMessage({ do: this.seen?.running ? "pause" : "run" });
   }
 
   step() {
+    if (!this.hasFairPrediction()) return;
     this.worker.postMessage({ do: "step" });
   }
 
@@ -107,12 +107,14 @@ class Lab {
   drawSoon() {
     if (this.waiting) return;
     this.waiting = true;
-    const rest = this.still.matches && this.seen.running ? this.drawn + CALM - performance.now() : 0;
+    const rest = this.still.matches && this.seen?.running ? this.drawn + CALM - performance.now() : 0;
     setTimeout(() => requestAnimationFrame(() => this.draw()), Math.max(0, rest));
   }
 
   draw() {
-    Object.assign(this, { waiting: false, drawn: performance.now() });
+    this.waiting = false;
+    if (!this.seen) return;
+    this.drawn = performance.now();
     for (const { draw, plot } of this.plots)
       if (plot.canvas.clientWidth && (this.seen.spectra || draw === VIEWS.loss)) draw(plot, this.seen);
     if (this.predicting?.plot.canvas.clientWidth) drawPredictions(this.predicting.plot, this.predicting.all.list);
@@ -134,13 +136,18 @@ class Lab {
     this.tellPredictions();
   }
 
+  /** Whether the prediction is empty or one that a layer can meet; else the browser says what is wrong. */
+  hasFairPrediction() {
+    return this.predicting?.field.reportValidity() ?? true;
+  }
+
   /** Let the prediction be made before the run only, and meet its outcome at the end. */
   meet(seen) {
     const { field, all } = this.predicting, layer = middleLayer(this.settings.depth);
     this.part("layer").textContent = layer;
     field.disabled = seen.step > 0;
-    const result = this.part("result"), predicted = Math.floor(Number(field.value));
-    const made = field.value !== "" && predicted >= 0;
+    const result = this.part("result"), predicted = Number(field.value);
+    const made = field.value !== "";
     if (!seen.over || !made) {
       result.textContent = made && seen.step ? `You predict ${predicted}.` : "";
       return;
@@ -187,7 +194,8 @@ function inWords({ step, over, diverged, kept, bottleneck, settings }) {
     ? `Bottleneck: layers ${bottleneck.first} to ${bottleneck.last} keep ${modesInWords(bottleneck.counts, PIXELS)}, that is ` +
       `${bottleneck.dimensions} real ${bottleneck.dimensions === 1 ? "dimension" : "dimensions"}.`
     : kept[middle - 1] === 0
-      ? `Layer ${middle} keeps nothing: the output may ignore the input. A smaller ridge or a larger gain helps.`
+      ? `Layer ${middle} keeps nothing: the output may ignore the input. ` +
+        (settings.budget?.some(Boolean) === false ? "The budget allows no mode." : "A smaller ridge or a larger gain helps.")
       : `No bottleneck${over ? "" : " so far"}: no two layers in a row keep the same few modes.`;
   return `${over ? `After ${step} steps.` : `Step ${step}.`} ${layers} ${found}`;
 }

@@ -1,14 +1,14 @@
-// Training beside the page: takes {do: "reset" | "run" | "pause" | "step", settings?}, posts snapshots.
+// Training beside the page: takes {do: "reset" | "run" | "pause" | "step", settings?, run?}, posts snapshots of that run.
 
 import { Trainer } from "./trainer.js";
 
 // Milliseconds of training from one snapshot to the next: more where the snapshot itself takes long, but never too many.
 const [BETWEEN, SHARE, MOST] = [120, 8, 1000];
-let [trainer, running, lasted] = [null, false, 0];
+let [trainer, run, running, lasted] = [null, 0, false, 0];
 
 function post() {
   const start = performance.now();
-  postMessage({ ...trainer.snapshot(), running });
+  postMessage({ ...trainer.snapshot(), running, run });
   lasted = performance.now() - start;
 }
 
@@ -22,9 +22,10 @@ function work() {
 }
 
 const actions = {
-  reset(settings) {
+  reset(told) {
     running = false;
-    trainer = new Trainer(settings);
+    run = told.run;
+    trainer = new Trainer(told.settings);
     post();
   },
   run() {
@@ -43,4 +44,4 @@ const actions = {
   },
 };
 
-onmessage = ({ data }) => actions[data.do](data.settings);
+onmessage = ({ data }) => actions[data.do](data);

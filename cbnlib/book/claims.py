@@ -63,6 +63,9 @@ class Claim:
     left out on construction and counted in `missing`."""
     figure: str
     """Name of the figure that shows it, `fig-...`."""
+    best: tuple[float, ...] = ()
+    """The same quantity on the best known networks (lowest loss of a task, ridge and depth), which
+    training may have missed; empty if it is not measured there. It has a verdict of its own."""
     at_least: float | None = None
     """Tolerance: the quantity is not below this."""
     at_most: float | None = None
@@ -94,6 +97,7 @@ class Claim:
         values = tuple(float(value) for value in self.values)
         finite = tuple(value for value in values if math.isfinite(value))
         object.__setattr__(self, "values", finite)
+        object.__setattr__(self, "best", tuple(filter(math.isfinite, map(float, self.best))))
         missing = check_count("missing", self.missing, minimum=0) + len(values) - len(finite)
         object.__setattr__(self, "missing", missing)
         limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
@@ -107,9 +111,12 @@ class Claim:
     @property
     def within(self) -> int:
         """How many of the values are within the tolerance."""
+        return self._within(self.values)
+
+    def _within(self, values: tuple[float, ...]) -> int:
         least = -math.inf if self.at_least is None else self.at_least
         most = math.inf if self.at_most is None else self.at_most
-        return sum(least <= value <= most for value in self.values)
+        return sum(least <= value <= most for value in values)
 
     @property
     def verdict(self) -> Verdict:
@@ -117,11 +124,20 @@ class Claim:
 
         Without any value it is `not tested`.
         """
-        if not self.values:
+        return self._verdict(self.values)
+
+    @property
+    def best_verdict(self) -> Verdict:
+        """The verdict on the best known networks, by the same rule."""
+        return self._verdict(self.best)
+
+    def _verdict(self, values: tuple[float, ...]) -> Verdict:
+        if not values:
             return "not tested"
-        if self.within == len(self.values):
+        within = self._within(values)
+        if within == len(values):
             return "reproduced"
-        return "partly" if self.within else "not reproduced"
+        return "partly" if within else "not reproduced"
 
     @property
     def verdict_text(self) -> str:
@@ -130,7 +146,7 @@ class Claim:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a test, and no mere check."""
+        """Whether it is a test, not only a check."""
         return not self.check
 
     @property
@@ -145,9 +161,17 @@ class Claim:
     @property
     def measured(self) -> str:
         """The median, with the smallest and the largest value; `nothing` if there is none."""
-        if not self.values:
+        return self._measured(self.values)
+
+    @property
+    def best_measured(self) -> str:
+        """The same of the best known networks."""
+        return self._measured(self.best)
+
+    def _measured(self, values: tuple[float, ...]) -> str:
+        if not values:
             return "nothing"
-        numbers = statistics.median(self.values), min(self.values), max(self.values)
+        numbers = statistics.median(values), min(values), max(values)
         value, low, high = map(self.short, numbers)
         return value if low == high == value else f"{value} ({low} to {high})"
 
@@ -187,6 +211,7 @@ class Claim:
     def shown(self) -> dict[str, str]:
         """What a notebook's page shows, by MIME type."""
         subject = "our own" if self.paper == OWN else self.paper
+        best = f"Best known: {self.best_measured}, {self.best_verdict}." if self.best else ""
         added = f"This row came after looking. {self.added}" if self.added else ""
         check = f"This row is a check. {self.check}" if self.check else ""
         apart = f"This row is counted apart. {self.apart}" if self.apart else ""
@@ -194,13 +219,14 @@ class Claim:
             f"**{subject}, {self.task}: {self.verdict_text}.** {self.prediction} "
             f"The quantity is {self.quantity}. We measured {self.measured} and predicted "
             f"{self.tolerance} ({self.score}). "
-            f"{' '.join(filter(None, [self.remark, added, check, apart]))}"
+            f"{' '.join(filter(None, [best, self.remark, added, check, apart]))}"
         ).strip()
         return {"text/markdown": text, "text/plain": text}
 
     def facts(self) -> dict[str, Any]:
         """As JSON, with the verdict."""
-        return asdict(self) | {"values": list(self.values), "verdict": self.verdict}
+        lists = {"values": list(self.values), "best": list(self.best)}
+        return asdict(self) | lists | {"verdict": self.verdict}
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Claim":

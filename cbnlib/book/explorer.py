@@ -218,7 +218,7 @@ def _level(value: float, dash: list[int]) -> alt.Chart:
 
 
 def _steps(data: Mapping[str, Any], name: str) -> alt.X:
-    """The horizontal axis of time; a square root gives the start room."""
+    """The horizontal axis of time; a square root gives room to the first steps."""
     scale = alt.Scale(type="sqrt", domain=[0, data["steps"][-1]])
     axis = alt.Axis(grid=False, tickCount=5, labelOverlap=True, format="d")
     title = "gradient step (square-root scale)"
@@ -238,7 +238,7 @@ def _loss(data: Mapping[str, Any]) -> alt.LayerChart:
     domain = [float(f"{bound:.2g}") for bound in (0.9 * min(both), 1.1 * max(both))]
     scale = alt.Scale(type="log", domain=domain, clamp=True)
     axis = alt.Axis(tickCount=4, format="~g")
-    names = {"fit": "fit", "price": "ridge × squared norm"}
+    names = {"fit": "data loss", "price": "ridge × squared norm"}
     key = alt.Legend(orient="top", direction="horizontal", title=None, labelLimit=300, columns=2)
     dashes = alt.Scale(domain=list(names.values()), range=[[1, 0], [5, 3]])
     lines = [
@@ -254,7 +254,7 @@ def _loss(data: Mapping[str, Any]) -> alt.LayerChart:
         )
         for series, name in names.items()
     ]
-    about = "Fit and price of the weights against time, the chosen time marked."
+    about = "Data loss and ridge against time, the chosen time marked."
     return _finish([*lines, _present(data)], 150, about)
 
 

@@ -160,12 +160,13 @@ _PAGE = Template("""\
 <p>Marker and colour: degree. On top: real dimensions kept, that is, above ½ (dotted).</p>
 <div class="chart" id="values"></div>
 <h2>What training minimises</h2>
-<p>The two parts of the loss, on a logarithmic scale; the step axis is a square root's, which gives
-the start room. Both lines begin at the first record, after step 0: a fit is a mean over the
-steps since the last record. The upright line is the chosen time.</p>
+<p>The two parts of the loss, on a logarithmic scale. The step axis has a square-root scale,
+which gives room to the first steps. Both lines begin at the first record, after step 0, because
+the data loss is a mean over the steps since the last record. The vertical line is the
+chosen time.</p>
 <div class="chart" id="loss"></div>
 <h2>Real dimensions kept by layer L/2</h2>
-<p>From step 0 on, at the stored times (dots). The upright scale is logarithmic in one more than
+<p>From step 0 on, at the stored times (dots). The vertical scale is logarithmic in one more than
 the number, so that 0 has a place.</p>
 <div class="chart" id="kept"></div>
 <script>(() => {$vega})()</script>

@@ -137,6 +137,24 @@ def best(runs: Iterable[Run]) -> Run | None:
     return min((run for run in runs if not run.failure), key=lambda run: run.loss, default=None)
 
 
+def typical_and_best(runs: Sequence[Run], *known: Run | None) -> dict[str, Run]:
+    """The run with the median loss, and the network with the lowest loss.
+
+    Args:
+        runs: Of one task, ridge and depth.
+        known: Other networks of the same problem: of the records (`best_known_of`) or a search
+            (`SearchResult.network`). None where there is none.
+
+    Returns:
+        They, by `"typical"` and `"best known"`. Empty if every run failed.
+    """
+    finished = sorted((run for run in runs if not run.failure), key=lambda run: run.loss)
+    lowest = best([*runs, *filter(None, known)])
+    if not finished or lowest is None:
+        return {}
+    return {"typical": finished[len(finished) // 2], "best known": lowest}
+
+
 def runs_of(
     experiments: Sequence[Experiment], profile: Profile, *, data_folder: str = ""
 ) -> list[list[Run]]:

@@ -1,1 +1,1 @@
-"""What one does to a trained network: turn a coordinate, remove modes, change the middle's grid."""
+"""Operations on a trained network: turn a coordinate, remove modes, change the middle's grid."""

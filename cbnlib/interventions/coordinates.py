@@ -104,7 +104,7 @@ def wrapped(angle: Tensor) -> Tensor:
 
 
 def coherence(z: Tensor, angle: Tensor) -> float:
-    r"""How well the phase of complex numbers follows an angle, from 0 to 1.
+    r"""Measure how well the phase of complex numbers follows an angle, from 0 to 1.
 
     $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$: 1 if $\arg z=c-\theta$ for
     some constant $c$, and about $1/\sqrt{\#}$ if the two are independent. NaN if all $z_x$ are 0.
@@ -131,7 +131,7 @@ def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]])
 
     Args:
         signals: Shape `[samples, c, *grid]`.
-        donors: Where the coefficients come from, same shape.
+        donors: Signals that give the coefficients, same shape.
         omegas: Frequency vectors; each is taken together with its negative.
 
     Raises:

@@ -26,7 +26,7 @@ def mode_mask(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
     """The largest singular directions of some modes, as many as each mode says.
 
     Args:
-        spectrum: Of the layer.
+        spectrum: Spectrum of the layer.
         modes: Frequencies and numbers of directions, as in `Bottleneck.modes`.
 
     Returns:
@@ -55,7 +55,7 @@ def second_directions(spectrum: Spectrum, modes: Sequence[KeptMode]) -> Tensor:
     """The directions at the frequencies of some modes that these modes do not keep.
 
     Args:
-        spectrum: Of the layer.
+        spectrum: Spectrum of the layer.
         modes: As in `mode_mask`.
 
     Returns:
@@ -129,7 +129,7 @@ def keep_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> 
     Args:
         model: The network; it stays as it is.
         layers: Which layers, counted from 1.
-        modes: What stays: at each frequency the largest singular directions, as many as it says.
+        modes: Number of singular directions to keep at each frequency, largest first.
 
     Raises:
         ValueError: As `mode_mask` and `with_directions`.
@@ -143,7 +143,7 @@ def remove_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -
     Args:
         model: The network; it stays as it is.
         layers: Which layers, counted from 1.
-        modes: What goes: at each frequency the largest singular directions, as many as it says.
+        modes: Number of singular directions to remove at each frequency, largest first.
 
     Raises:
         ValueError: As `mode_mask` and `with_directions`.
@@ -162,8 +162,8 @@ def unread_share(conv: CircularConv, modes: Sequence[KeptMode], signal: Tensor) 
 
     Args:
         conv: The layer.
-        modes: What is kept, as in `mode_mask`.
-        signal: What it receives, shape `[batch, c_in, *grid]`.
+        modes: Directions to keep, as in `mode_mask`.
+        signal: Input of the layer, shape `[batch, c_in, *grid]`.
 
     Raises:
         ValueError: As `mode_mask`.

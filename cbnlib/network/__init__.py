@@ -1,1 +1,1 @@
-"""What is trained: frequencies of a cyclic grid, circular convolutions, and the network."""
+"""The network, its circular convolutions, and the frequencies of a cyclic grid."""

@@ -11,7 +11,7 @@ Call = Callable[[], object]
 
 
 class Way(Protocol):
-    """How a `RealDFT` is computed; the names mean what they mean there."""
+    """One way to compute a `RealDFT`. The names are those used there."""
 
     order: Tensor | None
     rows: int
@@ -181,7 +181,7 @@ class FoldedPlane:
     def _links(
         self, products: tuple[Tensor, Tensor], coordinates: Tensor
     ) -> tuple[list[tuple[Tensor, ...]], list[tuple[Tensor, Tensor, float]]]:
-        """How products of waves and Fourier coordinates belong together.
+        """Relate products of waves to Fourier coordinates.
 
         Returns:
             `(a, b, a + b, a - b)`: two products and two coordinates; `(a, b, factor)`: a product
@@ -222,7 +222,7 @@ class _FoldedAxis:
         odd: Places of their mirror images, and of the sines.
         even: `own` and `paired`.
         cosines: Orthonormal coordinates of a folded signal's even part.
-        sines: Those of its odd part.
+        sines: Coordinates of its odd part.
     """
 
     def __init__(self, n: int, kind: Tensor) -> None:

@@ -72,7 +72,7 @@ class Frequencies:
         return int(self.multiplicity.square().sum())
 
     def rows(self, omega: Tensor) -> Tensor:
-        """Where frequencies stand among the stored ones.
+        """Return the indices of frequencies among the stored ones.
 
         Args:
             omega: Stored frequencies of this grid or of a coarser one, shape `[K, axes]`.
@@ -110,7 +110,7 @@ class Frequencies:
         return torch.where(2 * omega > s * n, omega - s * n, omega)
 
     def complete(self, at_modes: Tensor) -> Tensor:
-        """From one entry per mode to one per stored frequency.
+        """Copy each mode's entry to all stored frequencies of that mode.
 
         Where both members of a pair are stored, the second gets the complex conjugate.
 

@@ -164,7 +164,7 @@ class CircularConv(nn.Module):
         r"""Set the weight so that its Fourier blocks at the modes are these.
 
         Args:
-            at_modes: What `modes` returns.
+            at_modes: Blocks, as `modes` returns them.
 
         Raises:
             ValueError: As `set_blocks`.

@@ -5,7 +5,7 @@ $\alpha_0=x,\quad\tilde\alpha_\ell=W_\ell\alpha_{\ell-1}+b_\ell\mathbf 1,\quad
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast, get_args
@@ -43,7 +43,7 @@ class CoarseStage:
     last: int  # type: ignore[misc]  # `Grid` is no default
     """Last layer on it."""
     method: Method = "crop"
-    """How signals get there; they come back by the adjoint map."""
+    """Method that takes signals to the coarse grid. The adjoint map takes them back."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -55,7 +55,7 @@ class CoarseStage:
 
 @dataclass(frozen=True)
 class CNNConfig:
-    """What defines a network before training.
+    """Configuration of a network before training.
 
     Raises:
         ValueError: On construction, if a value is out of range; the message names it.
@@ -85,7 +85,7 @@ class CNNConfig:
     coarse: CoarseStage | None = None
     """Middle layers on a coarser grid; the network then commutes with coarse translations only."""
     parametrization: Parametrization = "pixel"
-    """What the convolutions' weights are coordinates of: `pixel` or `spectral` (`CircularConv`)."""
+    """Coordinates of the convolutions' weights: `pixel` or `spectral` (`CircularConv`)."""
     gain: float = 1.0
     """Entries of the Fourier blocks start with variance gain / channels in. He's initialisation
     is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
@@ -127,7 +127,7 @@ class CNN(nn.Module):
     With the equivariant head, $f_\theta$ commutes with every translation of the grid.
 
     Attributes:
-        config: What it was made from.
+        config: Its configuration.
         convs: The convolutions $W_1,\dots$ in order: $L$ of them, or $L-1$ with the pooling head.
         dense: The dense head $H$ of the pooling head, else None.
     """
@@ -180,7 +180,7 @@ class CNN(nn.Module):
         return conv if drawn_on == grid else conv.start_on(grid)
 
     def _resample(self, layer: int) -> nn.Module:
-        """What takes signals to the grid of a layer from that of the one before (or the input)."""
+        """Return the module that resamples signals to a layer's grid, before that layer."""
         coarse, full = self.config.coarse, self.config.grid
         here = self.config.grid_of(layer)
         before = self.config.grid_of(layer - 1) if layer > 1 else full
@@ -197,7 +197,7 @@ class CNN(nn.Module):
         return dense
 
     def activations(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        r"""What every linear layer receives and what it returns.
+        r"""Return the input and the output of every linear layer.
 
         Args:
             x: Signals, shape `[batch, c_in, *grid]`.
@@ -264,9 +264,10 @@ class CNN(nn.Module):
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """A network in evaluation mode; afterwards each module is in the mode it was in before."""
-    modes = [(module, module.training) for module in model.modules()]
+    modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen: has none
     try:
-        model.eval()
+        with suppress(NotImplementedError):  # of an exported program, whose mode is fixed
+            model.eval()
         yield
     finally:
         for module, training in modes:

@@ -65,8 +65,8 @@ class RealDFT:
 
         Args:
             grid: Pixels per axis, one or two axes.
-            dtype: Of the signals.
-            device: Where they lie.
+            dtype: Data type of the signals.
+            device: Device of the signals.
 
         Raises:
             ValueError: If the grid does not have one or two axes of at least one pixel, or the
@@ -96,11 +96,11 @@ class RealDFT:
         return None if self._way.order is None else self._way.order.clone()
 
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
-        """What computes the Fourier coordinates of signals, in fixed places in memory.
+        """Return a function that computes the Fourier coordinates of signals in fixed memory.
 
         Args:
-            x: Where the signals lie, shape `[pixels, K]`, contiguous, the pixels in their `order`.
-            out: Where the coordinates go, shape `[rows, K]`, contiguous.
+            x: The signals, shape `[pixels, K]`, contiguous, the pixels in their `order`.
+            out: Memory for the coordinates, shape `[rows, K]`, contiguous.
             scratch: Working memory of at least `rows * K` elements.
 
         Returns:
@@ -109,12 +109,12 @@ class RealDFT:
         return self._way.transform(x, out, scratch)
 
     def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call:
-        """What computes signals from their Fourier coordinates: the transpose of `transform`.
+        """Return a function that computes signals from their coordinates: `transform` transposed.
 
         Args:
-            x_hat: Where the coordinates lie, shape `[rows, K]`, contiguous; finite in the rows from
+            x_hat: The coordinates, shape `[rows, K]`, contiguous; finite in the rows from
                 `pixels` on.
-            out: Where the signals go, shape `[pixels, K]`, contiguous, the pixels in their `order`.
+            out: Memory for the signals, shape `[pixels, K]`, contiguous, pixels in their `order`.
             scratch: Working memory of at least `rows * K` elements.
 
         Returns:
@@ -142,7 +142,7 @@ class PartialDFT:
         Args:
             full: The transform of the grid.
             modes: Rows of its `omega`, ascending.
-            dtype: Of the signals.
+            dtype: Data type of the signals.
         """
         exact = real_dft(full.grid, torch.float64, torch.device("cpu"))
         pairs, selfs = modes[modes < full.pairs], modes[modes >= full.pairs]
@@ -174,7 +174,7 @@ def real_dft(grid: tuple[int, ...], dtype: torch.dtype, device: torch.device) ->
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """How the stored frequencies of `rfftn` and the real coordinates belong together.
+    """Relation between the stored frequencies of `rfftn` and the real coordinates.
 
     Attributes:
         pairs: Number of pairs of frequencies.

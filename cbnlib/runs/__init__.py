@@ -1,1 +1,1 @@
-"""What is kept: experiments, their runs, records on disk, and sweeps over many of them."""
+"""Experiments, their runs, records on disk, and sweeps over many experiments."""

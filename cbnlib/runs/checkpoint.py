@@ -41,7 +41,7 @@ class Checkpointer:
 
         Args:
             folder: Where the checkpoint goes; it must exist, and no other process may be using it.
-            digest: Of the experiment.
+            digest: Digest of the experiment.
             seconds: Time between two checkpoints; 0 saves after every step.
             snapshots: Goes with the loop's state.
         """
@@ -75,7 +75,7 @@ class Checkpointer:
         except store.ForeignRecordError:
             raise
         except store.RecordError:
-            return False  # damaged: the start leads to the same end
+            return False  # damaged: training from step 0 ends the same
         loop.restore(state)
         if self.snapshots is not None:
             self.snapshots.restore(facts["snapshots"], state.tensors)
@@ -121,7 +121,7 @@ def read_checkpoint(path: Path, digest: str) -> tuple[LoopState, dict[str, Any]]
 
     Args:
         path: Its file.
-        digest: Of the experiment that it must belong to.
+        digest: Digest of the experiment that it must belong to.
 
     Returns:
         The state, with the snapshots' tensors among its own, and the rest of the facts.

@@ -17,7 +17,7 @@ from cbnlib.network.layers import CircularConv
 BUDGET = 1e-5
 r"""Share of $\lVert W\rVert_F^2$ that may be left out.
 
-Much of it is dust at modes that the data do not excite: outputs of trained networks agreed to 1e-5.
+Much of it is noise at modes absent from the data. Outputs of trained networks agreed to 1e-5.
 """
 
 LARGE = 2**16

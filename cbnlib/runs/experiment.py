@@ -1,4 +1,4 @@
-"""What defines an experiment, as plain data: so that it can be hashed, stored and found again.
+"""An experiment as plain data, so that it can be hashed, stored and found again.
 
 A run can be looked up before it is trained because all that its result depends on (task, network,
 training, seeds) has one canonical text, whose SHA-256 names its record.
@@ -29,7 +29,13 @@ EXPLICIT = "explicit"
 """The `Experiment.start` from the network of S3."""
 
 NEUTRAL: dict[str, dict[str, JSON]] = {
-    "training": {"snapshots": 24, "budget": None, "layers": None, "release": 1.0},
+    "training": {
+        "snapshots": 24,
+        "budget": None,
+        "layers": None,
+        "release": 1.0,
+        "shrink": 0.0,
+    },
     "task digits": {"margin": 0},
 }
 """Values that are left out of the facts, by part (`network`, `coarse`, `training`, `task bump`).
@@ -40,7 +46,7 @@ enter its default here, provided that the default does what was done before the 
 
 
 def canonical(value: JSON) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, floats in their shortest exact form.
+    """Canonical JSON of a value: sorted keys, no spaces, floats in their shortest exact form.
 
     Raises:
         ValueError: If a number is NaN or infinite.
@@ -91,7 +97,7 @@ _CANONICAL: dict[object, Callable[[object], object]] = {
     int | Sequence[int]: _axes,
     Sequence[float]: _numbers,
 }
-"""The one form of an option's value, by the annotation of the task's parameter.
+"""Normal form of an option's value, by the annotation of the task's parameter.
 
 What is no value of that kind stays as it is: the task refuses it.
 """
@@ -117,7 +123,7 @@ class TaskSpec:
     name: str
     """Key of `cbnlib.tasks.TASKS`."""
     options: Mapping[str, JSON]
-    """What the task is made with, defaults included, as JSON holds it: tuples become lists."""
+    """The task's options, with defaults, as JSON holds them: tuples become lists."""
 
     def __post_init__(self) -> None:
         """Check the options against the task and fill in the defaults."""
@@ -168,7 +174,7 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What defines a run: networks of one config, trained for each task and seed.
+    """Definition of a run: networks of one config, trained for each task and seed.
 
     The networks come in the order of tasks × seeds. Several are trained as an ensemble.
 
@@ -178,17 +184,17 @@ class Experiment:
     """
 
     tasks: tuple[TaskSpec, ...]
-    """What the networks learn."""
+    """Tasks that the networks learn."""
     network: CNNConfig
-    """What they are made from."""
+    """Configuration of the networks."""
     training: TrainConfig
-    """How they are trained; its seed orders the samples."""
+    """Configuration of their training. Its seed orders the samples."""
     seeds: tuple[int, ...]
-    """Of the weights: one network per seed and task."""
+    """Seeds of the weights: one network per seed and task."""
     label: str = ""
     """For people and folder names; no part of what the experiment is."""
     start: str = ""
-    """Where the weights come from; empty: a new network. A digest: the network of that experiment,
+    """Initial weights; empty: a new network. A digest: the network of that experiment,
     with identity layers put in if it is shallower. `explicit`: the network that proves S3, with
     spare channels drawn from the seed; for the task `low_pass`."""
 
@@ -245,7 +251,7 @@ class Experiment:
         """The experiment with these facts.
 
         Args:
-            facts: What `facts` returned.
+            facts: Plain data, as `facts` returns them.
             label: For people.
 
         Raises:
@@ -280,7 +286,7 @@ class Experiment:
 
     @property
     def folder_name(self) -> str:
-        """Where its record lies: the label, or the first task's name, and the digest's start."""
+        """Name of its record's folder: label or first task's name, and 12 digits of the digest."""
         return f"{_slug(self.label or self.tasks[0].name)}-{self.digest()[:12]}"
 
 
@@ -297,8 +303,8 @@ def single(
     Args:
         name: The task's.
         options: The task's.
-        network: What the network is made from.
-        training: How it is trained, and the seed of all.
+        network: Configuration of the network.
+        training: Configuration of its training, and the seed of all.
         label: For people and folder names.
 
     Example:

@@ -1,4 +1,4 @@
-"""What a record must look like, so that nothing is built from one that does not.
+"""Format of a record. Nothing is built from a record that breaks it.
 
 `record.json` has the fields and kinds of values of the dataclasses here. `arrays.npz` has the
 names, kinds and shapes that networks of the experiment's config have.
@@ -29,7 +29,7 @@ _HEADER = 512  # bytes of an array besides its numbers, at most
 
 @dataclass(frozen=True)
 class Layer:
-    """What `compact` says of a layer besides the arrays."""
+    """Facts about a layer that `compact` gives besides the arrays."""
 
     form: Literal["factors", "dense"]
     norm: float

@@ -45,7 +45,7 @@ class Known(NamedTuple):
 
 
 def problem_of(experiment: Experiment) -> str:
-    """What the networks of an experiment with one task have to do, as a text to compare."""
+    """Describe the problem of an experiment with one task, as a text to compare."""
     return _problem(experiment.facts(), experiment.tasks[0].facts())
 
 

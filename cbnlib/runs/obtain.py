@@ -215,7 +215,7 @@ def _train(
 
 
 def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
-    """Where training starts, as `Experiment.start` says, ready for the budget."""
+    """Make the initial network by `Experiment.start`, ready for the budget."""
     [(spec, seed)], training = experiment.members, experiment.training
     model = CNN(experiment.network, seed=seed)
     if experiment.start == EXPLICIT:
@@ -310,7 +310,7 @@ def _train_one(
 
 
 def _provenance(checkpoint: Checkpointer | None, start: float) -> Provenance:
-    """That of a run that ends now, with the seconds of all processes that took part."""
+    """Return the provenance of a run that ends now, with the seconds of all its processes."""
     spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
     return Provenance.now(spent)
 
@@ -366,7 +366,7 @@ def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> 
         return failed(run, "the weights became NaN or infinite at the last step")
     fit = evaluate(model, task.x, task.y, loss=task.loss)
     if not math.isfinite(fit):
-        return failed(run, f"the fit is {fit} after the last step")
+        return failed(run, f"the data loss is {fit} after the last step")
     return replace(
         run,
         fit=fit,
@@ -381,7 +381,7 @@ def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> 
 
 @torch.no_grad()
 def _on_held_out(model: CNN, task: Task) -> HeldOut | None:
-    """What a classifier reaches on the held-out samples, in batches that bound the memory."""
+    """Measure a classifier on the held-out samples, in batches that bound the memory."""
     if task.held_out is None or task.loss != "cross_entropy":
         return None
     x, y = task.held_out

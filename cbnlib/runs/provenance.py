@@ -1,4 +1,4 @@
-"""Where a run comes from: when it was made, on what, with which versions."""
+"""Provenance of a run: its date, its machine and the versions used."""
 
 import datetime
 import functools
@@ -15,12 +15,12 @@ import torch
 from cbnlib._version import __version__
 
 MARKUP = re.compile(r"[<>&\x00-\x1f\x7f]")
-"""What no text of a record that is shown on a page may hold."""
+"""Characters that no text of a record may hold if a page shows it."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run comes from.
+    """Provenance of a run.
 
     Attributes:
         source: `live` if this process finished it, `record` if it was read.
@@ -36,13 +36,13 @@ class Provenance:
 
     @classmethod
     def now(cls, seconds: float) -> "Provenance":
-        """That of a run that this process finished just now."""
+        """Return the provenance of a run that this process has just finished."""
         finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return cls("live", finished, seconds, environment())
 
 
 def environment() -> dict[str, str]:
-    """What produces the numbers: versions, processor, machine, threads and commit."""
+    """Environment that produced the numbers: versions, processor, machine, threads and commit."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

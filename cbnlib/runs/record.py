@@ -47,8 +47,8 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
     digits. All else is stored as it is.
 
     Args:
-        folder: Where it will stand; nothing may stand there.
-        experiment: What was run.
+        folder: Folder to create. It must not exist.
+        experiment: The experiment that was run.
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
 
     Raises:
@@ -147,7 +147,7 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
 
     Args:
         folder: The sealed folder.
-        digest: Of the experiment that it must be a record of; None takes any.
+        digest: Digest of the experiment that it must be a record of; None takes any.
 
     Returns:
         The experiment with its label, and its runs in order; their provenance is `record`.
@@ -162,7 +162,7 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
 def _contents(
     folder: Path, files: Mapping[str, bytes], digest: str | None
 ) -> tuple[Experiment, list[Run]]:
-    """What the files of a record say, all of it checked."""
+    """Read the files of a record and check all of them."""
     with refusing(folder, DOCUMENT):
         facts = store.parse_json(files[DOCUMENT])
         store.check_entries(folder, DOCUMENT, facts, kind=KIND, format=FORMAT)

@@ -1,4 +1,4 @@
-"""What is known of a finished run, whether it was just trained or comes from a record."""
+"""A finished run, just trained or read from a record."""
 
 import hashlib
 import math
@@ -27,14 +27,14 @@ MEASURED = 10_000
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What is kept of a task when its data are not.
+    """Facts about a task that are kept without its data.
 
     Attributes:
-        name: What it is called in tables and titles.
+        name: Its name in tables and titles.
         samples: Size of the data set.
         grid: Pixels per axis.
         variance: As `Task.variance`; None for labels, which have none.
-        loss: The data term that fits the targets.
+        loss: The kind of data loss for the targets.
         sha256_x: Digest of the inputs' bytes.
         sha256_y: Digest of the targets' bytes.
     """
@@ -67,11 +67,11 @@ def _sha256(values: Tensor) -> str:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What a network reaches on samples that it was not trained on.
+    """Performance of a network on samples that it was not trained on.
 
     Attributes:
         samples: How many.
-        fit: The data term.
+        fit: The data loss.
         accuracy: Share of the samples whose label has the largest output.
     """
 
@@ -85,20 +85,20 @@ class Run:
     r"""A finished run.
 
     Attributes:
-        network: What the network was made from.
-        training: How it was trained.
+        network: Configuration of the network.
+        training: Configuration of its training.
         model: The trained network. From a record, it agrees with the one that was trained to about
             3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
         history: The course of the training; in an ensemble, the mean over its members.
-        fit: The data term over the whole data set at the end.
+        fit: The data loss over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
-        task: What is kept of the task.
+        task: Facts about the task.
         provenance: When, on what and how long it was trained.
         spectra: Spectra over training, from step 0 to the end; empty if none were taken.
         activations: Activation spectra over the data at the end, of more than `MEASURED` samples
             over the first `MEASURED`; empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
-        held_out: What a classifier reaches on the task's held-out samples; None without those.
+        held_out: Performance of a classifier on held-out samples; None without those.
         failure: Why training failed, empty if it did not. Such a run has no network: its weights,
             `fit`, `norm` and `loss` are NaN, and it has no spectra.
     """
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def loss(self) -> float:
-        r"""What training minimises: $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
+        r"""The regularised loss $\mathrm{fit}+\lambda\lVert\theta\rVert^2$."""
         return self.fit + self.training.ridge * self.norm
 
     @property
@@ -139,8 +139,8 @@ class Run:
     def flat_error(self) -> float:
         """Squared error per sample of the best constant image, estimated from the `examples`.
 
-        A network that says nothing of its input outputs a constant per channel, because it commutes
-        with translations.
+        A network that ignores its input outputs a constant per channel, because it commutes with
+        translations.
 
         Raises:
             ValueError: The targets are labels.
@@ -154,7 +154,7 @@ class Run:
 
     @property
     def learned(self) -> bool:
-        """Whether the fit is below half of `flat_error`: the book's rule.
+        """Whether the data loss is below half of `flat_error`: the book's rule.
 
         Raises:
             ValueError: The targets are labels.

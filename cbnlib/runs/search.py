@@ -44,13 +44,13 @@ class Tried:
     """A budget that was tried.
 
     Attributes:
-        experiment: What was trained, and from whose network.
+        experiment: What was trained, and from which network.
         move: How its budget came from that network's: `start`, `stay`, `drop`, `add`, `swap` or
             `finish`.
         budget: What the network was held to; of the start, if it was free, what it ended with.
-        uses: What the held layers keep in the end, after the release.
+        uses: Budget that the held layers use in the end, after the release.
         loss: The regularised loss in the end; infinite if training failed.
-        fit: Its data term.
+        fit: Its data loss.
         norm: Its squared parameter norm.
         seconds: Time spent training, without its parents.
         failure: Why training failed, empty if it did not.
@@ -99,7 +99,7 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Search:
-    r"""What defines a search.
+    r"""Definition of a search.
 
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
     keeps what the network uses. Each new budget is trained once, unless `again` is set: from its
@@ -118,7 +118,7 @@ class Search:
     layers: tuple[int, int]
     """The first and the last layer that budgets hold, counted from 1."""
     steps: int
-    """Of each candidate, beyond those of its parents."""
+    """Steps of each candidate, beyond those of its parents."""
     release: float = 0.7
     """Share of them within the budget; 1 never releases."""
     beam: int = 2
@@ -153,7 +153,7 @@ class Search:
         """The experiment of a budget, from the network of another one.
 
         Args:
-            budget: What it is held to.
+            budget: The budget that holds it.
             parent: The other one.
             move: What leads there; a `price` is never released, `finish` has its own steps.
         """
@@ -193,7 +193,7 @@ class Search:
         return min(min(conv.c_in, conv.c_out) for conv in held)
 
     def outcome(self, experiment: Experiment, move: str, run: Run) -> Tried:
-        """What became of an experiment."""
+        """Return the outcome of an experiment."""
         grid, text = experiment.network.grid, experiment.training.budget
         held = run.weight_spectra[self.layers[0] - 1 : self.layers[1]]
         uses = Budget(grid, {}) if run.failure else Budget.of(held)
@@ -223,7 +223,7 @@ class Search:
 
     @property
     def folder_name(self) -> str:
-        """Where the table of its result lies."""
+        """Name of the folder with the table of results."""
         return f"search-{self.digest()[:12]}"
 
 
@@ -240,7 +240,7 @@ def search(
     """Look for the budget with the lowest loss, by moves from a trained network.
 
     Args:
-        plan: From where, and how.
+        plan: Definition of the search.
         folder: Where the records go, as in `sweep`, and in the end the table of the result.
         records: Folders to look for tables and records in first.
         workers: As in `sweep`.
@@ -357,8 +357,8 @@ def save_search(folder: Path, plan: Search, result: SearchResult) -> None:
 
     Args:
         folder: Its name.
-        plan: What was searched.
-        result: What came of it.
+        plan: Definition of the search.
+        result: Its result.
     """
     rows = [*result.tried, *result.prices]
     digests = [t.experiment.digest() for t in rows]

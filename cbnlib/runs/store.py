@@ -24,7 +24,7 @@ Arrays: TypeAlias = dict[str, np.ndarray]
 
 SUMS, ARRAYS = "SHA256SUMS", "arrays.npz"
 MAX_BYTES = 2**28
-"""Of the largest file, packed or unpacked."""
+"""Bytes of the largest file, packed or unpacked."""
 
 
 class RecordError(ValueError):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 CONNECT_SECONDS = 10.0
-"""How long to wait for a Dask scheduler's answer."""
+"""Seconds to wait for a Dask scheduler's answer."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ Outcome: TypeAlias = FinishedRun | FailedRun
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What became of the experiments of a sweep, in the order in which they were given.
+    """Outcomes of the experiments of a sweep, in the order in which they were given.
 
     Attributes:
-        finished: Those that have a network; `load_record` or `run_experiment` reads them.
-        failed: Those that have none.
+        finished: Experiments that have a network; `load_record` or `run_experiment` reads them.
+        failed: Experiments that have none.
     """
 
     finished: tuple[FinishedRun, ...]
@@ -100,7 +100,7 @@ def grid_of(base: Experiment, **axes: Sequence[Any]) -> list[Experiment]:
     Sweeps over several tasks are sums of such lists, one for each task.
 
     Args:
-        base: What all have in common.
+        base: The experiment of which all others are variants.
         axes: Values for fields of `CNNConfig` and `TrainConfig`, by the field's name. `seed` is
             that of the weights as well as of the samples' order.
 
@@ -234,7 +234,7 @@ def sweep(
 
 @dataclass(frozen=True)
 class _Work:
-    """What a worker does with an experiment. It returns a summary: models stay where they are."""
+    """Obtain an experiment in a worker. It returns a summary: models stay where they are."""
 
     root: Path
     data_folder: Path | None

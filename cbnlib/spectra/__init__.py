@@ -1,1 +1,1 @@
-"""What is read off: singular values per frequency, and the bottleneck that they show."""
+"""Singular values by frequency, and the bottleneck that they show."""

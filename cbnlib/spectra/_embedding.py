@@ -6,6 +6,7 @@ A transposed convolution is the adjoint of one that reads its output.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from cbnlib.spectra.spectrum import Kind, Spectrum
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution reads its input (a transposed one: its output), per axis.
+    """Geometry, per axis, by which a convolution reads its input (a transposed one: its output).
 
     Attributes:
         padding: Pixels that are added before and after.
@@ -37,7 +38,7 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: TorchConv) -> "Geometry":
-        """That of a layer."""
+        """Return the geometry of a layer."""
         padding = conv.padding
         if isinstance(padding, str):
             same = int(padding == "same")
@@ -49,6 +50,26 @@ class Geometry:
             pairs = tuple((p, p) for p in padding)
         how = conv.transposed, conv.output_padding, conv.groups, conv.padding_mode
         return cls(conv.kernel_size, conv.stride, pairs, conv.dilation, *how)
+
+    def apply(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The convolution itself, without a bias."""
+        which = f"conv{'_transpose' * self.transposed}{len(self.stride)}d"
+        convolution: Callable[..., Tensor] = getattr(functional, which)
+        if self.transposed:
+            padding = [before for before, _ in self.padding]
+            how = self.stride, padding, self.output_padding, self.groups, self.dilation
+            return convolution(x, weight, None, *how)
+        return convolution(self.pad(x), weight, None, self.stride, 0, self.dilation, self.groups)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Signals as a convolution that is not transposed reads them."""
+        around = [pixels for pair in reversed(self.padding) for pixels in pair]
+        return functional.pad(x, around, "constant" if self.mode == "zeros" else self.mode)
+
+    def products(self, weight: Tensor, grid: tuple[int, ...]) -> int:
+        """How many products of two numbers the convolution of a signal takes, about."""
+        stride = (1,) * len(grid) if self.transposed else self.stride
+        return weight.numel() * math.prod(n // s for n, s in zip(grid, stride, strict=True))
 
     def spectrum(self, weight: Tensor, grid: tuple[int, ...], *, circular: bool) -> Spectrum:
         """The spectrum with a weight, exact or not, as `conv_spectrum` says.

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from cbnlib._checks import check_count, check_finite, check_type
 from cbnlib.network.model import evaluating
 from cbnlib.spectra._supported import CONVOLUTIONS
+from cbnlib.spectra._watch import Operations
 from cbnlib.spectra.modules import without_replicas
 
 T = TypeVar("T")
@@ -128,23 +128,8 @@ def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> 
 
 def uncompiled() -> AbstractContextManager[object]:
     """In this context compiled networks run as they were written, so that hooks are called."""
-    return _Seen() if "torch._dynamo" in sys.modules else nullcontext()  # else none is compiled
-
-
-class _Seen(TorchDispatchMode):
-    """Sees every operation, which compiled code does not allow."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401  # torch declares no type for operations
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
-        return func(*args, **(kwargs or {}))
+    compilers = "torch._dynamo" in sys.modules  # else none is compiled
+    return Operations() if compilers else nullcontext()
 
 
 def signals(module: nn.Module, end: End, value: object) -> Tensor | str:

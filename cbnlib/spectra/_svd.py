@@ -100,8 +100,8 @@ def without_dust(matrices: Tensor) -> Tensor:
     size, kind = entries.abs(), torch.finfo(matrices.dtype)
     axes = (-3, -2, -1) if complex_ones else (-2, -1)
     largest = size.amax(dim=axes, keepdim=True)
-    dust = size < (kind.eps**2 * largest).clamp_min(kind.tiny)
-    cleaned = entries.masked_fill(dust, 0)
+    noise = size < (kind.eps**2 * largest).clamp_min(kind.tiny)
+    cleaned = entries.masked_fill(noise, 0)
     return torch.view_as_complex(cleaned) if complex_ones else cleaned
 
 

@@ -5,159 +5,92 @@ output, batch norm may follow in one call and not in the next.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
-from weakref import ref
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from cbnlib.network.layers import CircularConv
+from cbnlib.spectra._calls import Call, Conv, Convolution, OpenCall, version_of
 from cbnlib.spectra._embedding import Geometry
-from cbnlib.spectra._supported import CONVOLUTIONS, TorchConv, in_precision, own_forward
-from cbnlib.spectra.convolutions import layer_spectrum
-from cbnlib.spectra.spectrum import Spectrum
+from cbnlib.spectra._supported import CONVOLUTIONS
 
-Conv = TorchConv | CircularConv
+T = TypeVar("T")
 
+_COPIES = "aten::_to_copy", "aten::clone"
+"""Operations that change the precision or the layout in memory, not the signal."""
 
-@dataclass(eq=False)
-class Convolution:
-    """An operation of PyTorch: on what, in which state that was, how, and the result."""
+_SHAPES = re.compile("_like$|::new_")
+"""Operations that take from a tensor no more than its shape, precision and device."""
 
-    x: Tensor
-    version: int
-    weight: Tensor
-    geometry: Geometry
-    output: Tensor
+_UNKNOWN = re.compile("conv(?!ert)|im2col|mkldnn|^(?!aten|prim|profiler)")
+"""Operations that may be convolutions; those of other packages may be anything."""
 
 
-@dataclass(eq=False)
-class Call:
-    """One call of a convolution module, or one convolution outside of them.
+class Operations(TorchDispatchMode):
+    """Sees every operation. Compiled code does not allow that, so it runs as it was written."""
 
-    Attributes:
-        name: What the module is called, or the parameter that is the weight, without `.weight`.
-        conv: The module, if it is one's.
-        grid: Pixels per axis of its input.
-        problem: Why the module is not just one convolution of its input, or empty.
-        weight: The weight that acted; empty of a `CircularConv`.
-        geometry: How it acted.
-        uses: What was done with the output: of batch norm its factor per channel, else None.
-    """
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
 
-    name: str
-    conv: Conv | None
-    grid: tuple[int, ...]
-    problem: str = ""
-    weight: Tensor = field(default_factory=lambda: torch.empty(0))
-    geometry: Geometry | None = None
-    uses: list[Tensor | None] = field(default_factory=list)
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401  # torch declares no type for operations
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        output = func(*args, **(kwargs or {}))
+        self.see(func.name(), args, output)
+        return output
 
-    def is_like(self, other: "Call") -> bool:
-        """Whether two calls of one name have the same spectrum, or the same problem."""
-        mine, theirs = ((call.grid, call.geometry, call.problem) for call in (self, other))
-        return mine == theirs and torch.equal(self.scaled_weight(), other.scaled_weight())
-
-    @property
-    def with_batch_norm(self) -> bool:
-        """Whether only batch norm was done with the output."""
-        return len(self.uses) == 1 and self.uses[0] is not None
-
-    def spectrum(self, *, circular: bool, dtype: torch.dtype | None) -> Spectrum:
-        """That of the convolution, and of batch norm if only this was done with the output.
-
-        Raises:
-            ValueError: If the weight is no real number, NaN or infinite.
-        """
-        if isinstance(self.conv, CircularConv):
-            return layer_spectrum(self.conv, dtype=dtype)
-        assert self.geometry is not None, self.problem
-        weight = in_precision(self.scaled_weight(), dtype)
-        return self.geometry.spectrum(weight, self.grid, circular=circular)
-
-    def scaled_weight(self) -> Tensor:
-        """The weight that acted, times the factors of batch norm."""
-        factor = self.uses[0] if len(self.uses) == 1 else None
-        if factor is None or self.geometry is None:
-            return self.weight
-        by_group = self.weight.unflatten(0, (self.geometry.groups, -1)).flatten(3)
-        shape = (1, -1) if self.geometry.transposed else (-1, 1)
-        factor = factor.reshape(self.geometry.groups, *shape, 1)
-        scaled: Tensor = (by_group * factor).reshape(self.weight.shape)
-        return scaled
+    def see(self, name: str, args: tuple[Any, ...], output: object) -> None:
+        """Look at an operation that was carried out."""
 
 
-@dataclass(eq=False)
-class _Open:
-    """A call that has not returned: its input, in which state, and the convolutions so far."""
-
-    call: Call
-    conv: Conv
-    x: Tensor
-    version: int
-    inside: list[Convolution] = field(default_factory=list)
-
-    def close(self, output: object) -> None:
-        """Note what the call did: how its one convolution acted, or the problem."""
-        call, conv = self.call, self.conv
-        hooks = len(conv._forward_pre_hooks) > 1, len(conv._forward_hooks) > 1  # one is ours
-        if type(conv).__call__ is not nn.Module.__call__:
-            call.problem = "this module has a __call__ of its own"
-            return
-        if isinstance(conv, CircularConv):
-            if any(hooks) or own_forward(conv):
-                call.problem = "this module has hooks or a forward of its own"
-            return
-        if conv.weight.is_complex():
-            call.problem = "the weight is complex"
-            return
-        if len(self.inside) != 1:
-            call.problem = f"{len(self.inside)} convolutions act inside this module, not one"
-            return
-        (done,) = self.inside
-        call.weight, call.geometry = done.weight, done.geometry
-        if not isinstance(output, Tensor) or not _same(output, done.output) or _version(output):
-            call.problem = "this module changes what comes out of its convolution"
-        elif not _same(done.x, self.x) or done.version != self.version:
-            call.geometry = Geometry.of(conv)
-            if hooks[0] or own_forward(conv) or call.geometry.mode == "zeros":
-                call.problem = "this module changes what goes into its convolution"
-
-
-class Watch(TorchDispatchMode):
+class Watch(Operations):
     """Notes the calls of convolution modules, and the convolutions outside of them.
 
     Attributes:
         names: The modules to watch, with their names.
         calls: What was noted.
-        others: How many operations are of a kind that is not known, as of a quantised network.
+        unknown: Operations that may be convolutions, and how often they were carried out.
     """
 
     def __init__(self, model: nn.Module) -> None:
         """Take the network to watch."""
-        super().__init__()  # type: ignore[no-untyped-call]  # torch declares no types there
+        super().__init__()
         modules = model.named_modules()
         self.names: dict[Conv, str] = {
             m: name for name, m in modules if isinstance(m, CONVOLUTIONS)
         }
         self.calls: list[Call] = []
-        self.others = 0
+        self.unknown: Counter[str] = Counter()
         held = [*model.named_parameters(), *model.named_buffers()]
         self._held = {id(tensor): (tensor, name.removesuffix(".weight")) for name, tensor in held}
         self._loose = 0
-        self._open: list[_Open] = []
-        self._outputs: dict[int, tuple[ref[Tensor], Call]] = {}
+        self._open: list[OpenCall] = []
+        self._paused = False
         self._weights: dict[str, Tensor] = {}
-        self._padded: dict[int, tuple[ref[Tensor], Tensor, int, list[int]]] = {}
+        self._outputs = WeakTensorKeyDictionary()
+        self._origins = WeakTensorKeyDictionary()
+        self._of_data = WeakTensorKeyDictionary()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch what happens in this context. An error says which convolution was called last."""
+    def watching(self, inputs: object) -> Iterator[None]:
+        """Watch what happens in this context. An error says which convolution was called last.
+
+        Args:
+            inputs: What the network will get, a nest of tensors: weights may depend on it.
+        """
+        self._mark(inputs)
         hooks = []
         try:
             for conv in self.names:
@@ -186,65 +119,90 @@ class Watch(TorchDispatchMode):
         x = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
         axes = len(conv.grid if isinstance(conv, CircularConv) else conv.kernel_size)
         self.calls.append(Call(self.names[conv], conv, tuple(x.shape[-axes:])))
-        self._open.append(_Open(self.calls[-1], conv, x, _version(x)))
+        with self._pause():
+            self._open.append(OpenCall(self.calls[-1], conv, x, x.clone()))
 
     def _leave(self, _: object, __: object, output: object) -> None:
         opened = self._open.pop()
-        opened.close(output)
+        with self._pause():
+            opened.close(output, self._origin(output)[0])
         weight = opened.call.weight
         if isinstance(output, Tensor) and output.ndim == weight.ndim:  # channels are the second
-            self._outputs[id(output)] = ref(output), opened.call
+            self._outputs[output] = opened.call
 
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401  # torch declares no type for operations
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
-        name = func.name()
-        for value in tree_leaves((args, kwargs)):
-            known, call = self._outputs.get(id(value), (None, None))
-            if known and call and known() is value:
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """In this context operations are our own."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def see(self, name: str, args: tuple[Any, ...], output: object) -> None:
+        """Note what was done with outputs and inputs of convolutions."""
+        if self._paused:
+            return
+        read = [value for value in tree_leaves(args) if isinstance(value, Tensor)]
+        for value in read:
+            if call := self._outputs.get(value):
                 call.uses.append(_factor_of_batch_norm(name, args) if args[0] is value else None)
-        version = _version(args[0]) if args and isinstance(args[0], Tensor) else 0
-        output = func(*args, **(kwargs or {}))
-        if name == "aten::constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
-            self._padded[id(output)] = ref(output), args[0], version, args[1]
-        elif name in ("aten::convolution", "aten::_convolution"):
-            self._note(args, version, output)
-        elif re.search("conv(?!ert)", name):
-            self.others += 1
-        return output
+        if any(value in self._of_data for value in read) and not _SHAPES.search(name):
+            self._mark(output)
+        pads = _added_zeros(name, args)
+        if isinstance(output, Tensor) and pads is not None:
+            source, before, of_input = self._origin(args[0])
+            pads = [sum(both) for both in zip_longest(pads, before, fillvalue=0)]
+            self._origins[output] = source, pads, of_input, version_of(output)
+        elif isinstance(output, Tensor) and name in ("aten::convolution", "aten::_convolution"):
+            self._note(args, output)
+        elif _UNKNOWN.search(name):
+            self.unknown[name] += 1
 
-    def _note(self, args: tuple[Any, ...], version: int, output: Tensor) -> None:
+    def _mark(self, values: object) -> None:
+        """Note that tensors depend on the network's input."""
+        for value in tree_leaves(values):
+            if isinstance(value, Tensor):
+                self._of_data[value] = True
+
+    def _origin(self, x: T) -> tuple[T | Tensor, list[int], bool]:
+        """What a tensor is a copy of, how many zeros were added, if it is the module's input."""
+        of_input = bool(self._open) and self._open[-1].is_input(x)
+        known = self._origins.get(x) if isinstance(x, Tensor) else None
+        if of_input or known is None or known[-1] != version_of(x):
+            return x, [], of_input
+        source, pads, was_input, _ = known
+        return source, pads, was_input
+
+    def _note(self, args: tuple[Any, ...], output: Tensor) -> None:
+        problem = "its weight depends on the input" if args[1] in self._of_data else ""
         if self._open:
-            name = self._open[-1].call.name
-            self._open[-1].inside.append(self._convolution(name, args, version, output))
+            opened = self._open[-1]
+            opened.call.problem = problem
+            opened.inside.append(self._convolution(opened.call.name, args, output))
             return
         self._loose += 1
-        _, name = self._held.get(id(args[1]), (None, f"convolution {self._loose}"))
-        done = self._convolution(name, args, version, output)
-        grid = tuple(done.x.shape[2:])
-        self.calls.append(Call(name, None, grid, "", done.weight, done.geometry))
-        self._outputs[id(output)] = ref(output), self.calls[-1]
+        weight, *_ = self._origin(args[1])
+        _, name = self._held.get(id(weight), (None, f"convolution {self._loose}"))
+        done = self._convolution(name, args, output)
+        self.calls.append(Call(name, None, done.grid, problem, done.weight, done.geometry))
+        self._outputs[output] = self.calls[-1]
 
-    def _convolution(
-        self, name: str, args: tuple[Any, ...], version: int, output: Tensor
-    ) -> Convolution:
+    def _convolution(self, name: str, args: tuple[Any, ...], output: Tensor) -> Convolution:
         x, weight, _, stride, padding, dilation, transposed, output_padding, groups = args[:9]
         added = [(p, p) for p in padding]
-        known, source, before, pads = self._padded.get(id(x), (None, x, 0, []))
-        received = self._open and _same(x, self._open[-1].x)  # then padding came before the module
-        fits = not (received or transposed) and len(pads) <= 2 * len(added)
-        if known and known() is x and fits:
-            x, version = source, before
-            for i in range(len(pads) // 2):  # last axis first
-                left, right = added[-1 - i]
-                added[-1 - i] = left + pads[2 * i], right + pads[2 * i + 1]
+        source, pads, of_input = self._origin(x)
+        if any(pads) and (transposed or len(pads) > 2 * len(added)):
+            source, pads, of_input = x, [], False
+        for i in range(len(pads) // 2):  # last axis first
+            left, right = added[-1 - i]
+            added[-1 - i] = left + pads[2 * i], right + pads[2 * i + 1]
         how = tuple(stride), tuple(added), tuple(dilation), transposed, tuple(output_padding)
         geometry = Geometry(tuple(weight.shape[2:]), *how, groups)
-        return Convolution(x, version, self._copy(name, weight), geometry, output)
+        grid = tuple(source.shape[2:])
+        return Convolution(
+            grid, self._copy(name, weight), geometry, of_input, output, output.clone()
+        )
 
     def _copy(self, name: str, weight: Tensor) -> Tensor:
         """A copy, as later calls may overwrite the weight; the last one if it is the same."""
@@ -254,23 +212,13 @@ class Watch(TorchDispatchMode):
         return last
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    """Whether these are the same entries in the same order, but for the axis of a batch of one."""
-    if a.ndim < b.ndim:
-        a, b = b, a
-    extra = a.ndim - b.ndim
-    with suppress(NotImplementedError):  # a batch of `torch.vmap` has no storage
-        return a is b or (
-            a.untyped_storage()._cdata == b.untyped_storage()._cdata
-            and a.storage_offset() == b.storage_offset()
-            and (a.shape, a.stride()) == ((1,) * extra + b.shape, a.stride()[:extra] + b.stride())
-        )
-    return False
-
-
-def _version(x: Tensor) -> int:
-    """Counts changes in place."""
-    return 0 if x.is_inference() else x._version
+def _added_zeros(name: str, args: tuple[Any, ...]) -> list[int] | None:
+    """By how many zeros per side, last axis first, an operation copies a tensor, if it does."""
+    if name in _COPIES:
+        return []
+    if name == "aten::constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
+        return list(args[1])
+    return None
 
 
 def _factor_of_batch_norm(name: str, args: tuple[Any, ...]) -> Tensor | None:

@@ -90,7 +90,7 @@ class Window:
         return torch.complex(turns.cos().to(terms) @ terms, -turns.sin().to(terms) @ terms)
 
     def blocks(self, rows: Tensor) -> Tensor:
-        """Of some modes, shape `[rows, groups, c_out / groups, aliases * c_in / groups]`."""
+        """Blocks of some modes, `[rows, groups, c_out / groups, aliases * c_in / groups]`."""
         by_member = self._sum_over_taps(rows, self._terms)
         shape = (*by_member.shape[:2], self.groups, -1, self.w.shape[1])
         return by_member.reshape(shape).permute(0, 2, 3, 1, 4).flatten(3)
@@ -135,7 +135,7 @@ class Window:
         return fits and not spread_out and math.prod(self._window) > _DIRECT_TAPS
 
     def _transform(self) -> Callable[[Tensor], Tensor]:
-        """What `blocks` is, made by one `rfftn` that the cores share."""
+        """Compute the same as `blocks` by one `rfftn` that the cores share."""
         freqs = frequencies(self.grid)
         shape = (*self.w.shape[:2], *freqs.half_grid)
         blocks = torch.empty(shape, dtype=self.w.dtype.to_complex(), device=self.w.device)

@@ -157,7 +157,7 @@ def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
 
 @torch.no_grad()
 def mode_amplitudes(model: CNN, x: Tensor) -> list[Spectrum]:
-    r"""How strongly each mode is present in the pre-activations over a data set.
+    r"""Measure the strength of each mode in the pre-activations over a data set.
 
     The root mean square over the samples of $\lVert\hat{\tilde\alpha}_\ell(\omega)\rVert$: one
     number per mode, all channels together. It is the root of the sum of the squares that

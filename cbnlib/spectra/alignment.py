@@ -1,4 +1,4 @@
-"""How much of the activations lies in the modes that the next layer keeps."""
+"""Share of the activations in the modes that the next layer keeps."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import evaluating
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra._passes import End, Loader, PerLayer, find_layers, inputs_of, run
 from cbnlib.spectra._supported import CONVOLUTIONS
 from cbnlib.spectra._svd import singular_vectors
-from cbnlib.spectra._watch import Call, Watch
+from cbnlib.spectra._watch import Watch
 from cbnlib.spectra._windows import Window
 from cbnlib.spectra.modules import without_replicas
 from cbnlib.spectra.spectrum import KEPT, Spectrum
@@ -24,7 +25,7 @@ _SAMPLES = 32
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    r"""How the energy of what a layer receives is shared out among the layer's modes.
+    r"""Divide the energy of a layer's input among the layer's modes.
 
     Attributes:
         name: The layer's name; with the number of the call, as in `activation_spectra`.
@@ -42,11 +43,25 @@ class Alignment:
         """The share of the energy in the modes whose singular value exceeds `threshold`."""
         return float(self.shares[self.spectrum.values > threshold].sum())
 
+    def strongest(self, part: float = 0.1) -> float:
+        """The share of the energy in the modes of the largest singular values.
+
+        A signal without preference for any mode has at most `part` there.
+
+        Args:
+            part: So much of all real dimensions these modes have at most.
+        """
+        values = self.spectrum.values
+        order = values.flatten().argsort(descending=True, stable=True)
+        each = self.spectrum.multiplicity.repeat_interleave(values.shape[1])[order]
+        dimensions = each.cumsum(dim=0)
+        return float(self.shares.flatten()[order][dimensions <= part * dimensions[-1]].sum())
+
 
 def alignment(
     model: nn.Module, loader: Loader, *, layers: Collection[str] | None = None
 ) -> PerLayer[Alignment]:
-    r"""How much of the activations' energy lies in the modes that the next layer keeps.
+    r"""Return the share of the activations' energy in the modes that the next layer keeps.
 
     Let the layer be $PWE$ with $W$ circular (S8; $P=E=I$ if its spectrum is exact), $v_i(\nu)$ the
     right singular vectors of its block at $\nu$, and $\alpha$ what the layer receives. Each
@@ -90,7 +105,7 @@ def alignment(
     batches = inputs_of(model, loader)
     first = args, kwargs = next(batches)
     watch = Watch(model)
-    with torch.no_grad(), evaluating(model), watch.watching():
+    with torch.no_grad(), evaluating(model), watch.watching(first):
         without_replicas(model)(*args, **kwargs)
     parts: dict[tuple[nn.Module, int, tuple[int, ...]], _Projection] = {}
     problems: dict[str, str] = {}
@@ -115,7 +130,7 @@ def alignment(
 
 
 class _Projection:
-    """What signals have along the right singular vectors of a convolution."""
+    """Return the coefficients of signals along a convolution's right singular vectors."""
 
     @torch.no_grad()
     def __init__(self, label: str, call: Call) -> None:
@@ -129,12 +144,15 @@ class _Projection:
             how = call.geometry
             weight = call.scaled_weight().double()
             window = Window(weight, self.spectrum.grid, how.stride, how.dilation, how.groups)
-            blocks = window.blocks(torch.arange(len(self.members))).conj()  # a cross-correlation
+            alike = max(how.kernel_size) == max(how.stride) == 1
+            rows = torch.arange(1 if alike else len(self.members))
+            blocks = window.blocks(rows).conj()  # a cross-correlation
             if how.transposed:
                 blocks, self.members = blocks.mH, self.spectrum.omega.unsqueeze(1)
         _, values, self.vh = singular_vectors(blocks)  # [modes, groups, directions, inputs]
+        values = values.expand(len(self.members), -1, -1)
         self.order = values.flatten(1).argsort(dim=1, descending=True)
-        self.energy = torch.zeros_like(values).flatten(1)
+        self.energy = torch.zeros_like(self.order, dtype=values.dtype)
         self.total = self.energy.new_zeros(())
 
     def add(self, signals: Tensor) -> None:
@@ -156,9 +174,7 @@ class _Projection:
             return signals
         stride = (1,) * len(how.stride) if how.transposed else how.stride
         if not how.transposed:
-            around = [side for pair in reversed(how.padding) for side in pair]
-            mode = "constant" if how.mode == "zeros" else how.mode
-            signals = functional.pad(signals, around, mode)
+            signals = how.pad(signals)
         fine = [n * s for n, s in zip(self.spectrum.grid, stride, strict=True)]
         missing = [n - k for n, k in zip(fine, signals.shape[2:], strict=True)]
         return functional.pad(signals, [side for k in reversed(missing) for side in (0, k)])

@@ -65,7 +65,7 @@ class KeptMode:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """What `measure_bottleneck` found; `str()` gives one line.
+    """Result of `measure_bottleneck`; `str()` gives one line.
 
     Attributes:
         layers: First and last layer of the bottleneck, counted from 1; None if there is none.

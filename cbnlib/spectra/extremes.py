@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cbnlib._checks import check_grid
 from cbnlib._extras import extra
 from cbnlib.network.layers import CircularConv
 from cbnlib.spectra._embedding import Geometry
-from cbnlib.spectra._supported import TorchConv, check_supported, weight_of
+from cbnlib.spectra._supported import check_supported, weight_of
 from cbnlib.spectra.modules import conv_spectrum
 
 Vector = NDArray[np.float64]
@@ -69,39 +68,54 @@ def conv_extremes(conv: nn.Module, grid: int | Sequence[int]) -> Extremes:
     conv = check_supported(conv, axes)
     if isinstance(conv, CircularConv) or Geometry.of(conv).embed(axes, circular=True)[1] == "exact":
         return _of(conv_spectrum(conv, axes, dtype=torch.float64).operator_values().cpu().numpy())
-    weight = weight_of(conv, torch.float64)
+    return extremes_of(weight_of(conv, torch.float64), Geometry.of(conv), axes)
+
+
+def extremes_of(
+    weight: Tensor, geometry: Geometry, grid: tuple[int, ...], *, only_largest: bool = False
+) -> Extremes:
+    """The extremes of a convolution with a weight, as in `conv_extremes`.
+
+    Args:
+        weight: In double precision.
+        geometry: How it acts.
+        grid: As in `conv_extremes`.
+        only_largest: Whether to save the time for the smallest one, unless it takes little.
+
+    Raises:
+        ModuleNotFoundError: If SciPy is not installed.
+        RuntimeError: If the method does not converge to the largest value.
+    """
     if not weight.any():
         return Extremes(0.0, None)
-    operator = _operator(conv, weight, axes)
+    operator = _operator(weight, geometry, grid)
     if min(operator.shape) <= _DENSE:
         narrow = operator if operator.shape[1] <= operator.shape[0] else operator.H
         return _of(np.linalg.svd(narrow @ np.eye(narrow.shape[1]), compute_uv=False))
-    largest, smallest = _lanczos(operator, "LM"), _lanczos(operator, "SM")
+    largest = _lanczos(operator, "LM")
     if largest is None:
-        raise RuntimeError(f"Lanczos' method did not converge to the norm of {conv}")
+        shape = "×".join(map(str, weight.shape))
+        raise RuntimeError(f"Lanczos' method did not converge to the norm of a filter {shape}")
+    smallest = None if only_largest else _lanczos(operator, "SM")
     return Extremes(largest, smallest if smallest and smallest > _ZERO * largest else None)
 
 
 def _of(values: Vector) -> Extremes:
-    """Of all singular values, largest first."""
+    """All singular values, largest first."""
     others = values[values > np.finfo(np.float64).eps * len(values) * values[0]]
     return Extremes(float(values[0]), float(others[-1]) if len(others) else None)
 
 
-def _operator(conv: TorchConv, weight: Tensor, grid: tuple[int, ...]) -> Any:  # noqa: ANN401  # of SciPy
-    """The layer without its bias, as a `scipy.sparse.linalg.LinearOperator`."""
-    with extra("theory"):
+def _operator(weight: Tensor, geometry: Geometry, grid: tuple[int, ...]) -> Any:  # noqa: ANN401
+    """The convolution as a `scipy.sparse.linalg.LinearOperator`."""
+    with extra("xray"):
         from scipy.sparse.linalg import LinearOperator  # type: ignore[import-untyped]
 
     def layer(x: Tensor) -> Tensor:
-        if not conv.transposed:
-            return conv._conv_forward(x, weight, None)
-        transposed = getattr(functional, f"conv_transpose{len(grid)}d")
-        how = conv.stride, conv.padding, conv.output_padding, conv.groups, conv.dilation
-        y: Tensor = transposed(x, weight, None, *how)
-        return y
+        return geometry.apply(x, weight)
 
-    x = weight.new_zeros(1, conv.in_channels, *grid)
+    channels = weight.shape[0] if geometry.transposed else weight.shape[1] * geometry.groups
+    x = weight.new_zeros(1, channels, *grid)
     y, adjoint = torch.func.vjp(layer, x)[:2]
 
     def on_vectors(f: Callable[[Tensor], Tensor], like: Tensor) -> Callable[[Vector], Vector]:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from cbnlib._checks import check_grid, check_type
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import evaluating
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra._embedding import Geometry
 from cbnlib.spectra._supported import check_supported, weight_of
-from cbnlib.spectra._watch import Call, Watch
+from cbnlib.spectra._watch import Watch
 from cbnlib.spectra.convolutions import layer_spectrum
 from cbnlib.spectra.spectrum import Spectrum
 
@@ -136,7 +137,7 @@ def module_spectra(
 
 @torch.no_grad()
 def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[str, str]]:
-    """What each convolution of a network does in one pass, for `module_spectra` to analyse.
+    """Record each convolution of a network in one pass, for `module_spectra` to analyse.
 
     Args:
         model: As in `module_spectra`.
@@ -151,7 +152,7 @@ def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[
         Exception: What the network raises, as in `module_spectra`.
     """
     watch = Watch(check_type("model", model, nn.Module))
-    with evaluating(model), watch.watching():
+    with evaluating(model), watch.watching(x):
         without_replicas(model)(x)
     calls: dict[str, Call] = {}
     left_out: dict[str, str] = {}
@@ -165,10 +166,11 @@ def convolutions_of(model: nn.Module, x: Tensor) -> tuple[dict[str, Call], dict[
                 left_out[label] = call.problem
             else:
                 calls[label] = call
-    if watch.others:
-        left_out["other"] = (
-            f"{watch.others} operations are convolutions of a kind that is not known, such as "
-            "those of a quantised network or in inference mode"
+    if watch.unknown:
+        names = ", ".join(f"{name} ({count}×)" for name, count in watch.unknown.items())
+        left_out["other operations"] = (
+            f"{names}: may be convolutions, of a kind that is not known, such as those of a "
+            "quantised network or in inference mode"
         )
     if not calls and not left_out:
         raise ValueError(f"the pass through {type(model).__name__} met no convolution")

@@ -1,4 +1,4 @@
-r"""How a bottleneck forms: shares of unwanted modes over training, and rates of decay.
+r"""Formation of a bottleneck: shares of unwanted modes over training, and rates of decay.
 
 A mode is *unwanted* where the trained network's middle does not keep it. The constant frequency is
 left out, because biases carry it, too.
@@ -71,7 +71,7 @@ def unwanted_share(spectrum: Spectrum, wanted: Tensor) -> float:
     r"""Share of the sum of squares that lies at unwanted modes, the constant left out of both.
 
     Args:
-        spectrum: Of a layer's weights or activations.
+        spectrum: Spectrum of a layer's weights or activations.
         wanted: Which of its modes are wanted, shape `[modes]`.
 
     Returns:

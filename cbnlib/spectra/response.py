@@ -18,13 +18,13 @@ from cbnlib.spectra.spectrum import Spectrum
 
 @dataclass(frozen=True, eq=False)
 class FrequencyResponse:
-    r"""How strongly an output depends on each input frequency.
+    r"""Measure how strongly an output depends on each input frequency.
 
     Attributes:
         grid: Pixels per axis of the input.
         values: The norm per mode, shape `[modes]`.
         exact: Whether every output was differentiated; if not, the values are estimates.
-        standard_error: Of the values, shape `[modes]`; 0 if they are exact.
+        standard_error: Standard error of the values, shape `[modes]`; 0 if they are exact.
     """
 
     grid: tuple[int, ...]

@@ -15,7 +15,7 @@ SNAPSHOTS = 24
 """How many are taken by default."""
 
 SAMPLES = 512
-"""Of the data, at most so many are sent through the network for a snapshot: the first ones."""
+"""Most samples that a snapshot sends through the network: the first ones of the data."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What a task is: inputs, targets and the loss that goes with them."""
+"""A task: inputs, targets and their loss."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ class Task:
     """A data set with targets.
 
     Attributes:
-        name: What it is called in tables and titles.
+        name: Its name in tables and titles.
         x: Inputs, float32, shape `[samples, c_in, *grid]`.
         y: Targets: the shape of the output, or integer labels `[samples]`.
-        loss: The data term that fits the targets.
+        loss: The kind of data loss for these targets.
         held_out: Inputs and targets of the same kinds that training does not see, or None.
     """
 

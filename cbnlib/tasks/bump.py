@@ -21,7 +21,7 @@ def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int =
         n: Pixels on the circle.
         samples: Number of bumps.
         sharpness: $\kappa>0$; the larger, the narrower.
-        seed: Of the positions.
+        seed: Seed of the positions.
 
     Raises:
         ValueError: If a count is < 1 or the sharpness is not positive.
@@ -94,7 +94,7 @@ def reshaped_bump(
         scale: Factor of the targets.
         unit_energy: Whether the targets are divided by the root of their mean energy around the
             mean over pixels, before the factor.
-        seed: Of the positions.
+        seed: Seed of the positions.
 
     Raises:
         ValueError: As for `bump`, or if the scale is not positive.

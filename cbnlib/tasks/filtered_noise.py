@@ -19,7 +19,7 @@ def filtered_noise(gains: Sequence[float], n: int, samples: int = 64, *, seed: i
             blocks, whose moduli are its singular values.
         n: Pixels on the circle.
         samples: Number of inputs, at least `n`.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Raises:
         ValueError: If there are fewer samples than pixels, not one gain per frequency, or one is

@@ -26,7 +26,7 @@ def low_pass(
         grid: Pixels per axis.
         samples: Number of inputs.
         relu: Whether a ReLU follows.
-        seed: Of the noise, which depends on nothing else but the shape.
+        seed: Seed of the noise, which depends only on this seed and the shape.
 
     Raises:
         ValueError: If a count is < 1 or a frequency's negative is missing.

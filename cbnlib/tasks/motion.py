@@ -31,7 +31,7 @@ def trajectories(
         frames: Last time.
         speeds: Smallest and largest $\lvert v_i\rvert$, in pixels per frame.
         gravity: $g$, in pixels per frame².
-        seed: Of positions and velocities.
+        seed: Seed of positions and velocities.
 
     Returns:
         Shape `[samples, frames + 1, axes]`.
@@ -85,7 +85,7 @@ def motion(
         speeds: Smallest and largest speed along each axis, in pixels per frame.
         gravity: Acceleration along the first axis, in pixels per frame².
         sharpness: $\kappa$ of the bump.
-        seed: Of positions and velocities.
+        seed: Seed of positions and velocities.
 
     Raises:
         ValueError: As for `trajectories` and `bumps_at`, or if there are fewer than two frames.

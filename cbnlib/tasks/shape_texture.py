@@ -63,7 +63,7 @@ def random_factors(
     Args:
         grid: Pixels per axis.
         samples: Number of pairs.
-        seed: Of both.
+        seed: Seed of both.
 
     Returns:
         Positions in pixels, shape `[samples, axes]`, and phases in [0, 2π), shape `[samples]`.
@@ -96,7 +96,7 @@ def shape_texture(
         samples: Number of images.
         carrier: Frequency of the pattern.
         sharpness: $\kappa$ of the shape.
-        seed: Of the factors.
+        seed: Seed of the factors.
 
     Raises:
         ValueError: As for `shape_times_texture` and `random_factors`.

@@ -36,7 +36,7 @@ class OffModeEnergy:
 
 @torch.no_grad()
 def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEnergy:
-    r"""What of the pre-activations lies outside the top $k$ modes of their layer.
+    r"""Residual of the pre-activations outside the top $k$ modes of their layer.
 
     $$\lVert(I-\Pi_\ell)\tilde\alpha_\ell(x)\rVert\le\sigma_{k+1}(W_\ell)\,
     \lVert\alpha_{\ell-1}(x)\rVert+\lVert(I-\Pi_\ell)b_\ell\mathbf 1\rVert,$$

@@ -27,7 +27,7 @@ class Detour:
 
     Attributes:
         model: The network, in float64, with one channel more.
-        excess: What it adds to the squared norm.
+        excess: Increase of the squared norm.
         constant: $A_{L-1}$, the mean of the detour's constant where the last layer receives it.
         curvature: A lower bound of its sharpness without the ridge's $2\lambda$.
     """

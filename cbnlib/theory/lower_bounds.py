@@ -108,7 +108,7 @@ def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tenso
 def rank(s: Tensor) -> Tensor:
     r"""How many singular values exceed $10\,r\,\epsilon\,s_1$, $\epsilon$ that of the dtype.
 
-    What is smaller is rounding error of a value that is exactly 0.
+    Smaller values are rounding errors of a value that is exactly 0.
 
     Args:
         s: Singular values, shape `[..., r]`.

@@ -75,7 +75,7 @@ def sharpness(
         x: All inputs, shape `[samples, c_in, *grid]`.
         y: Targets, as in `cbnlib.training.train`.
         ridge: $\lambda$ of $\lambda\lVert\theta\rVert^2$.
-        loss: The data term.
+        loss: The data loss.
         preconditioner: A positive diagonal $P$, one tensor per parameter; the result is then that
             of $P^{-1/2}HP^{-1/2}$, the *preconditioned* sharpness.
         tolerance: Relative, of Lanczos' method; a curve needs less than a threshold does.
@@ -135,7 +135,8 @@ def sharpness_during(
         x: All inputs.
         y: Targets.
         training: Ridge, optimiser, schedule, steps and seed.
-        steps: After which steps to measure, 0 being the start; those beyond the last are ignored.
+        steps: Steps after which to measure, 0 being the initialisation; those beyond the
+            last are ignored.
         tolerance: As in `sharpness`.
 
     Returns:

@@ -180,7 +180,7 @@ def weight_bottleneck(model: CNN, s: Tensor, k: int) -> WeightBottleneck:
 
 @torch.no_grad()
 def compressions(model: CNN, x: Tensor, k: int) -> Tensor:
-    r"""Where along depth the top $k$ directions of $J$ are stretched.
+    r"""Return the stretching of the top $k$ directions of $J$ along depth.
 
     With $V_0$ the span of the top $k$ right singular vectors of $J$ and
     $V_\ell=A_\ell V_{\ell-1}$, the compression of layer $\ell$ is $A_\ell$ as a map

@@ -1,1 +1,1 @@
-"""How it is trained: the regularised loss, minimised step by step, alone or as an ensemble."""
+"""Training: minimise the regularised loss step by step, for one network or an ensemble."""

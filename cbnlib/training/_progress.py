@@ -10,7 +10,7 @@ except ModuleNotFoundError:
 
 
 class _Silent:
-    """What `progress_bar` gives where nothing is to be drawn."""
+    """Stand-in for a progress bar where nothing is drawn."""
 
     n = 0
 

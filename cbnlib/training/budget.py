@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cbnlib._checks import check_count, check_grid
+from cbnlib._checks import check_count, check_grid, check_positive
 from cbnlib.network.frequencies import Vector, frequencies, signed_frequency
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import CNN
@@ -67,7 +67,7 @@ class Budget:
         object.__setattr__(self, "directions", clean)
 
     def _mode(self, omega: Sequence[int]) -> Vector:
-        """The one representative of a pair, checked."""
+        """Return the representative of a pair; check the frequency."""
         if len(omega) != len(self.grid):
             raise ValueError(f"a frequency on grid {self.grid} has as many axes, got {omega}")
         if any(2 * abs(k) > n for k, n in zip(omega, self.grid, strict=True)):
@@ -106,10 +106,10 @@ class Budget:
 
     @classmethod
     def of(cls, spectra: Iterable[Spectrum], threshold: float = KEPT) -> "Budget":
-        """What layers use: at each mode the most directions that one of them keeps.
+        """Budget that layers use: at each mode the most directions that one of them keeps.
 
         Args:
-            spectra: Of the layers.
+            spectra: Spectra of the layers.
             threshold: A direction is kept if its singular value exceeds this.
 
         Raises:
@@ -204,12 +204,15 @@ those that a network starts with."""
 EVERY = 4
 """Steps from one projection to the next."""
 
+SHRINK_EVERY = 10
+"""Steps from one shrinking to the next: it changes all modes, so it costs more."""
+
 
 class Confinement:
     r"""The layers of a network that are held to a budget: what projects them, and lets them go.
 
     Attributes:
-        few: What stands in for each layer while it is held, by its number.
+        few: Replacement of each layer while it is held, by the layer's number.
     """
 
     def __init__(self, model: CNN, budget: Budget, layers: tuple[int, int]) -> None:
@@ -217,7 +220,7 @@ class Confinement:
 
         Args:
             model: The network; changed in place.
-            budget: What its layers may carry.
+            budget: Directions that its layers may carry.
             layers: The first and the last one that it holds, counted from 1.
 
         Raises:
@@ -227,15 +230,10 @@ class Confinement:
         """
         if reason := obstacle(model):
             raise TypeError(f"a budget needs a plain CNN: {reason}")
-        first, last = layers
-        if not 1 <= first <= last <= len(model.convs):
-            raise ValueError(
-                f"the layers of a budget must lie in 1..{len(model.convs)}, got {layers}"
-            )
+        first, _ = layers
         self.model = model
         self.few: dict[int, FewModes] = {}
-        for i in range(first, last + 1):
-            conv = model.convs[i - 1]
+        for i, conv in enumerate(middle_of(model, layers), start=first):
             _check_layer(i, conv, budget)
             self.few[i] = FewModes(conv, _rows(conv.grid, budget))
         dft = self.few[first].dft  # the same for all: they are on one grid
@@ -273,14 +271,14 @@ class Confinement:
 
     @torch.no_grad()
     def grow(self, seed: int) -> None:
-        """Where the layers use fewer directions than the budget has, add random ones.
+        """Add random directions where the layers use fewer than the budget allows.
 
         Each new direction is a unit vector that the held layers hand on with singular value 1, as
         an identity would: a small one in every layer would be tiny in their product, and the ridge
         would remove it.
 
         Args:
-            seed: Of the directions.
+            seed: Seed of the directions.
         """
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
         for few in self.few.values():
@@ -308,23 +306,74 @@ class Confinement:
         """Add small random blocks to all convolutions, at all modes.
 
         Args:
-            seed: Of the blocks.
+            seed: Seed of the blocks.
         """
         drawn = CNN(self.model.config, seed=seed)
         for conv, noise in zip(self.model.convs, drawn.convs, strict=True):
             conv.weight.add_(noise.weight.to(conv.weight), alpha=KICK)
 
 
+@torch.no_grad()
+def shrink(layers: Iterable[CircularConv], amount: float) -> None:
+    r"""Lower all singular values of layers, to 0 at the least, in place.
+
+    It is the proximal step of the nuclear norm, $U\max(S-a,0)V^*$ at every mode. Small values
+    become 0, so a network that needs few modes loses the others.
+
+    Args:
+        layers: Circular convolutions with filters as large as their grid.
+        amount: $a\ge0$.
+
+    Raises:
+        ValueError: If the amount is negative or not finite.
+
+    Source: J.-F. Cai, E. Candès and Z. Shen, A Singular Value Thresholding Algorithm for Matrix
+    Completion, SIAM Journal on Optimization (2010).
+
+    Example:
+        >>> layer = CircularConv(1, 1, grid=2)
+        >>> layer.set_modes(torch.tensor([[[3.0]], [[0.5]]]))
+        >>> shrink([layer], 1)
+        >>> layer.modes().real.flatten().round(decimals=4).tolist()
+        [2.0, 0.0]
+    """
+    check_positive("amount", amount, zero=True)
+    for conv in layers:
+        u, s, vh = singular_vectors(conv.modes())
+        conv.set_modes(_joined(u, (s - amount).clamp(min=0), vh.mH))
+
+
 def _check_layer(i: int, conv: CircularConv, budget: Budget) -> None:
     if conv.grid != budget.grid:
         raise ValueError(f"a budget on grid {budget.grid} cannot hold layer {i} on {conv.grid}")
-    if conv.window != conv.grid:
-        raise ValueError(f"layer {i} has filters of size {conv.window}, smaller than its grid")
     channels = min(conv.c_in, conv.c_out)
     for omega, count in budget.directions.items():
         if count > channels:
             told = _told(omega, budget.grid)
             raise ValueError(f"layer {i} has {channels} channels, too few for {told}×{count}")
+
+
+def _check_window(i: int, conv: CircularConv) -> None:
+    if conv.window != conv.grid:
+        raise ValueError(f"layer {i} has filters of size {conv.window}, smaller than its grid")
+
+
+def middle_of(model: CNN, layers: tuple[int, int]) -> list[CircularConv]:
+    """Some layers of a network, whose filters must be as large as their grid.
+
+    Args:
+        model: The network.
+        layers: The first and the last one, counted from 1.
+
+    Raises:
+        ValueError: If there are no such layers, or one has smaller filters.
+    """
+    first, last = layers
+    if not 1 <= first <= last <= len(model.convs):
+        raise ValueError(f"the layers must lie in 1..{len(model.convs)}, got {layers}")
+    for i in range(first, last + 1):
+        _check_window(i, model.convs[i - 1])
+    return list(model.convs[first - 1 : last])
 
 
 def _rows(grid: tuple[int, ...], budget: Budget) -> Tensor:
@@ -368,7 +417,7 @@ def start_within(model: CNN, budget: Budget, layers: tuple[int, int], *, grow: i
 
     Args:
         model: The network.
-        budget: What its layers may carry.
+        budget: Directions that its layers may carry.
         layers: The first and the last one that it holds, counted from 1.
         grow: None for a network that was just drawn: its held layers are aligned. A seed for one
             that was trained before: directions that it lacks are added at random.

@@ -1,4 +1,4 @@
-"""What defines a training run, beside the network and the data."""
+"""Configuration of a training run, apart from the network and the data."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ Schedule = Literal["cosine", "constant"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What defines a training run, beside the network and the data.
+    """Configuration of a training run, apart from the network and the data.
 
     Raises:
         ValueError: On construction, if a value is out of range; the message names it.
@@ -21,7 +21,7 @@ class TrainConfig:
     ridge: float
     r"""$\lambda$, the weight of $\lVert\theta\rVert^2$ in the loss."""
     learning_rate: float
-    """Step size at the start."""
+    """Initial step size."""
     steps: int
     """Gradient steps; a small ridge needs many (unwanted modes decay at rate ~ rate x ridge)."""
     batch_size: int = 64
@@ -46,10 +46,14 @@ class TrainConfig:
     """The modes that some layers may carry meanwhile, as `Budget` writes them: `DC×3, ±(1,0)×2`.
     None: all."""
     layers: tuple[int, int] | None = None
-    """The first and last layer that the budget holds, counted from 1."""
+    """The first and last layer that the budget holds, or that `shrink` is about, counted from 1."""
     release: float = 1.0
     """After which share of the steps the network is free again: small random blocks are added at
-    all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end."""
+    all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end. With
+    `shrink` it is the share of the steps over which that falls to 0, and nothing starts anew."""
+    shrink: float = 0.0
+    r"""By how much all singular values of the layers fall every ten steps, at first: the proximal
+    step of the nuclear norm. The amount falls linearly to 0. 0: not at all."""
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""
@@ -62,6 +66,7 @@ class TrainConfig:
             "seed": check_count("seed", self.seed, minimum=0),
             "records": check_count("records", self.records),
             "snapshots": check_count("snapshots", self.snapshots, minimum=2),
+            "shrink": check_positive("shrink", self.shrink, zero=True),
         }
         for name, value in clean.items():
             object.__setattr__(self, name, value)
@@ -79,20 +84,27 @@ class TrainConfig:
             raise ValueError(f"release must be a share of the steps in (0, 1], got {release!r}")
         if self.budget is not None:
             check_type("budget", self.budget, str)
-        if (self.budget is None) != (self.layers is None) or (self.budget is None and release < 1):
+        if self.budget is not None and self.shrink:
             raise ValueError(
-                "budget and layers go together, and release needs both, got "
-                f"budget {self.budget!r}, layers {self.layers!r}, release {release!r}"
+                f"budget and shrink do not go together, got {self.budget!r} and {self.shrink!r}"
+            )
+        middle = self.budget is not None or self.shrink > 0
+        if middle != (self.layers is not None) or (not middle and release < 1):
+            raise ValueError(
+                "budget or shrink needs layers, layers need one of them, and release needs both, "
+                f"got budget {self.budget!r}, shrink {self.shrink!r}, layers {self.layers!r}, "
+                f"release {release!r}"
             )
         if self.layers is not None:
             if len(self.layers) != 2:
                 raise ValueError(f"layers must be a first and a last one, got {self.layers!r}")
-            first = check_count("first layer of the budget", self.layers[0])
-            last = check_count("last layer of the budget", self.layers[1], minimum=first)
+            first = check_count("first of the layers", self.layers[0])
+            last = check_count("last of the layers", self.layers[1], minimum=first)
             object.__setattr__(self, "layers", (first, last))
 
     @property
     def stretches(self) -> tuple[int, ...]:
         """Steps with one learning-rate course each: one stretch, or two if a budget is released."""
         held = round(self.release * self.steps)
-        return (held, self.steps - held) if 0 < held < self.steps else (self.steps,)
+        released = self.budget is not None and 0 < held < self.steps
+        return (held, self.steps - held) if released else (self.steps,)

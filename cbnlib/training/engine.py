@@ -162,9 +162,9 @@ class Engine:
 
         Args:
             model: The network; its parameters are read and their `grad` is written in each step.
-            fit_function: The data term, a function of outputs and targets.
+            fit_function: The data loss, a function of outputs and targets.
             batch_size: Samples per step.
-            few_modes: What stands in for layers, counted from 1.
+            few_modes: Replacements of layers, which are counted from 1.
 
         Raises:
             TypeError: If the network is not a plain `CNN`, see `obstacle`.
@@ -188,14 +188,14 @@ class Engine:
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the gradient of the data term into the parameters' `grad`.
+        """Write the gradient of the data loss into the parameters' `grad`.
 
         Args:
             x: Inputs, shape `[batch, c_in, *grid]`.
             y: Targets.
 
         Returns:
-            The data term, and the output, shape `[batch, ...]`; the next step overwrites it.
+            The data loss, and the output, shape `[batch, ...]`; the next step overwrites it.
         """
         self._attach()
         last = self.layers[-1]
@@ -292,7 +292,7 @@ class _Layer:
 
     Attributes:
         signal: Its input, `[N, c_in, batch]`: the activations of the layer before, or its own.
-        activations: What it returns, `[N, c_out, batch]`; the ReLU acts on it in place.
+        activations: Its outputs, `[N, c_out, batch]`; the ReLU acts on it in place.
         gradient: The gradient at its output, to be written before `backward`.
         input_gradient: The gradient at its input, after `backward`: where the layer before expects
             its `gradient`, if they are on one grid.
@@ -377,7 +377,7 @@ class _Filter:
         rotations: The blocks at the pairs as real matrices, `[pairs, 2 * c_out, 2 * c_in]`, times
             the square root of 2; in `backward` the place of their gradient.
         selfs: The blocks at the self-conjugate frequencies, `[selfs, c_out, c_in]`.
-        selfs_gradient: Where the gradient of `selfs` goes.
+        selfs_gradient: Memory for the gradient of `selfs`.
     """
 
     def __init__(self, conv: _Conv, dft: RealDFT | PartialDFT, memory: _Memory) -> None:
@@ -452,7 +452,7 @@ class _FilterInPixels:
 
 
 def _places_of_taps(conv: CircularConv, order: Tensor | None) -> Tensor | None:
-    """Where each tap of a filter lies among the pixels; None if just where it comes."""
+    """Return the pixel of each tap of a filter, or None if the taps are in the order of pixels."""
     if conv.window == conv.grid:
         return None if order is None else order.argsort()
     pixels = torch.arange(torch.Size(conv.grid).numel(), device=conv.weight.device)
@@ -462,7 +462,7 @@ def _places_of_taps(conv: CircularConv, order: Tensor | None) -> Tensor | None:
 
 
 def _nothing() -> None:
-    """What a filter in Fourier coordinates needs before and after."""
+    """Maps that a filter in Fourier coordinates needs before and after it."""
 
 
 def _put(pixel_major: Tensor, order: Tensor | None, place: Tensor) -> None:

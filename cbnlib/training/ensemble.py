@@ -61,7 +61,7 @@ def train_ensemble(
 
 
 class _Together:
-    """The sum of the members' data terms, each parameter stacked over the members."""
+    """The sum of the members' data losses, each parameter stacked over the members."""
 
     def __init__(self, models: Sequence[CNN], x: Tensor, y: Tensor) -> None:
         stacked, _ = stack_module_state(list(models))
@@ -101,6 +101,8 @@ def _check(models: Sequence[CNN], x: Tensor, y: Tensor, config: TrainConfig) -> 
         raise ValueError(f"an ensemble needs loss 'square', got {config.loss!r}")
     if config.budget is not None:
         raise ValueError(f"an ensemble trains without a budget, got {config.budget!r}; see `train`")
+    if config.shrink:
+        raise ValueError(f"an ensemble trains without shrink, got {config.shrink!r}; see `train`")
     check_finite("x", x)
     check_finite("y", y)
     for i, model in enumerate(models):

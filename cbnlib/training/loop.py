@@ -19,7 +19,7 @@ from cbnlib.training.config import TrainConfig
 from cbnlib.training.schedule import make_optimizer, make_schedule
 
 EXPLODED = 1e8
-"""How many times the norm at the start is no network any more that could be trained on."""
+"""Training stops when the norm exceeds this multiple of its initial value."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class History:
     Attributes:
         step: Gradient steps taken.
         loss: Regularised loss, `fit + ridge * norm`.
-        fit: The data term: mean over the samples of the steps since the last record.
+        fit: The data loss: mean over the samples of the steps since the last record.
         norm: $\lVert\theta\rVert^2$.
     """
 
@@ -48,7 +48,7 @@ class History:
     @property
     def summary(self) -> str:
         """The last record in one line."""
-        return f"loss {self.loss[-1]:.4g}, fit {self.fit[-1]:.4g}, |θ|² {self.norm[-1]:.3g}"
+        return f"loss {self.loss[-1]:.4g}, data loss {self.fit[-1]:.4g}, |θ|² {self.norm[-1]:.3g}"
 
 
 class TrainingDivergedError(RuntimeError):
@@ -69,20 +69,20 @@ class TrainingDivergedError(RuntimeError):
 
 
 class Objective(Protocol):
-    """What a loop minimises, the ridge apart."""
+    """Objective of a loop, without the ridge."""
 
     @property
     def parameters(self) -> Sequence[Tensor]:
         """The parameters that the optimiser changes in place."""
 
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the gradient of the data term over a batch into the parameters' `grad`.
+        """Write the gradient of the data loss over a batch into the parameters' `grad`.
 
         Args:
             batch: Indices of samples.
 
         Returns:
-            The data term, a scalar tensor or one entry per member of an ensemble, and the output,
+            The data loss, a scalar tensor or one entry per member of an ensemble, and the output,
             samples first.
         """
 
@@ -98,7 +98,7 @@ class Objective(Protocol):
 
 
 class Checkpoint(Protocol):
-    """Where a loop is saved to and resumed from; `cbnlib.runs.checkpoint` has one on disk."""
+    """Place to save a loop and resume it from; `cbnlib.runs.checkpoint` has one on disk."""
 
     def resume(self, loop: "TrainingLoop") -> bool:
         """Put the last saved state back into a loop at its start; return whether there was one."""
@@ -121,7 +121,7 @@ class LoopState:
 
 
 class TrainingLoop:
-    r"""Minimise a data term plus $\lambda\lVert\theta\rVert^2$, step by step.
+    r"""Minimise a data loss plus $\lambda\lVert\theta\rVert^2$, step by step.
 
     A member of an ensemble fails alone: the history is the mean over those that have not failed.
 
@@ -134,7 +134,7 @@ class TrainingLoop:
         """Start at step 0.
 
         Args:
-            objective: The data term with its parameters.
+            objective: The data loss with its parameters.
             samples: Size of the data set.
             config: Ridge, optimiser, schedule, steps and seed.
         """
@@ -172,7 +172,7 @@ class TrainingLoop:
         """Take all steps that are left.
 
         Args:
-            label: What the progress bar says.
+            label: Text of the progress bar.
             checkpoint: Where to resume from and to save to.
             observe: Called with the step before the first step and after every one.
             progress: Whether to draw a bar.
@@ -204,9 +204,9 @@ class TrainingLoop:
 
         Raises:
             TrainingDivergedError: At a record, if the loss is NaN or infinite or the norm is
-                `EXPLODED` times what it was at the start (or than 1, if it was less), for all
-                members of an ensemble; or if the output of a single network once depended on the
-                input and no longer does.
+                `EXPLODED` times its initial value (or 1, if that was less), for all members of an
+                ensemble; or if the output of a single network once depended on the input and no
+                longer does.
         """
         term, output = self.objective.gradients(self.batches.draw())
         self.optimizer.step()

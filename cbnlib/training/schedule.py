@@ -48,7 +48,7 @@ def learning_rates(config: TrainConfig) -> list[float]:
 def ridge_decay(training: TrainConfig) -> np.ndarray:
     r"""$-\log$ of what SGD's ridge alone leaves of a parameter after each number of steps.
 
-    Without a data term a step is $m\leftarrow\mu m+2\lambda v$, $v\leftarrow v-\eta_tm$, with
+    Without a data loss a step is $m\leftarrow\mu m+2\lambda v$, $v\leftarrow v-\eta_tm$, with
     $\eta_t$ the rate and $\mu$ the momentum: to leading order $v_t=v_0e^{-2\lambda S}$ with
     $S=\sum_t\eta_t/(1-\mu)$. This is the recursion itself.
 

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from cbnlib._checks import check_choice, check_count, check_finite, check_precision, check_type
 from cbnlib.network.model import CNN, evaluating
-from cbnlib.training.budget import EVERY, Budget, Confinement
+from cbnlib.training.budget import (
+    EVERY,
+    SHRINK_EVERY,
+    Budget,
+    Confinement,
+    middle_of,
+    shrink,
+)
 from cbnlib.training.config import Loss, TrainConfig
 from cbnlib.training.engine import Engine, FewModes, obstacle
 from cbnlib.training.loop import Checkpoint, History, TrainingLoop
@@ -22,7 +29,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _DataTerm:
-    """The data term of a network over the batches of a data set."""
+    """The data loss of a network over the batches of a data set."""
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
         fit, self.size = fit_function(config.loss), min(len(x), config.batch_size)
@@ -85,8 +92,25 @@ class _DataTermInBudget(_DataTerm):
             self.held.write()
 
 
+class _DataTermShrinking(_DataTerm):
+    """The same, with layers whose singular values shrink by less and less."""
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
+        assert config.layers is not None
+        if not isinstance(model, CNN):
+            raise TypeError(f"shrink needs a CNN, got {type(model).__name__}")
+        super().__init__(model, x, y, config)
+        self.layers, self.amount = middle_of(model, config.layers), config.shrink
+        self.until = round(config.release * config.steps)
+
+    def after_step(self, step: int) -> bool:
+        if step % SHRINK_EVERY == 0 and step < self.until:
+            shrink(self.layers, self.amount * (1 - step / self.until))
+        return False
+
+
 class _Autograd:
-    """What `Engine` does, for networks that are not plain `CNN`s."""
+    """Counterpart of `Engine` for networks that are not plain `CNN`s."""
 
     def __init__(self, model: nn.Module, fit_function: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.model, self.fit_function = model, fit_function
@@ -150,6 +174,8 @@ def train(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("the network has no parameter that requires a gradient")
     kind = _DataTerm if config.budget is None else _DataTermInBudget
+    if config.shrink:
+        kind = _DataTermShrinking
     term = kind(model, x, y, config)
 
     def watch(step: int) -> None:
@@ -168,7 +194,7 @@ def train(
 def evaluate(
     model: nn.Module, x: Tensor, y: Tensor, *, loss: Loss = "square", batch_size: int = 1024
 ) -> float:
-    """The data term (no ridge) over a whole data set, in batches.
+    """Return the data loss (no ridge) over a whole data set, in batches.
 
     Args:
         model: The network.
@@ -194,7 +220,7 @@ def _square(output: Tensor, y: Tensor) -> Tensor:
 
 
 def fit_function(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The data term of a kind of loss, as a function of outputs and targets.
+    """Return the data loss of a kind as a function of outputs and targets.
 
     Raises:
         ValueError: If there is no such loss.
@@ -232,6 +258,6 @@ def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
 
 @torch.no_grad()
 def _output(model: nn.Module, x: Tensor) -> Tensor:
-    """What the network returns; in evaluation mode, so that looking changes nothing."""
+    """Return the network's outputs, in evaluation mode, so that looking changes nothing."""
     with evaluating(model):
         return check_type("the network's output", model(x), Tensor)

@@ -45,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="approximate instead of bounding, as if all padding were circular",
     )
+    parser.add_argument(
+        "--extremes",
+        action="store_true",
+        help="exact largest and smallest values of all layers, also where that takes minutes",
+    )
     args = parser.parse_args(argv)
     try:
         _run(args)
@@ -67,6 +72,7 @@ def _run(args: argparse.Namespace) -> None:
         data=None if args.data is None else Images(args.data, shape),
         name=args.model,
         circular=args.circular,
+        extremes=args.extremes,
         progress=lambda told: print(told, file=sys.stderr, flush=True),
     )
     args.out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     (args.out / "index.html").write_text(page(found), encoding="utf-8")
     for layer in found.layers:
         size = f"{layer.effective:.0f} of {layer.dimensions} dimensions"
-        print(f"{layer.name}: {layer.kind}, largest {layer.largest:.3g}, {size}")
+        print(f"{layer.name or 'network'}: {layer.kind}, largest {layer.largest:.3g}, {size}")
     for label, reason in found.left_out.items():
         print(f"{label}: left out, {reason}")
     print(f"written: {args.out / 'index.html'}, {args.out / 'xray.json'}")

@@ -1,5 +1,6 @@
 """A whole network: each of its convolutions, and, with data, its activations and its response."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,14 +10,20 @@ from torch import Tensor, nn
 
 from cbnlib._checks import check_grid
 from cbnlib._version import __version__
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra._supported import CONVOLUTIONS
 from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.alignment import alignment
+from cbnlib.spectra.extremes import Extremes, extremes_of
 from cbnlib.spectra.modules import convolutions_of
 from cbnlib.spectra.response import frequency_response
 from cbnlib.xray.measure import Activation, Layer, Response
 
 SCHEMA = 1
 """Of `xray.json`: changes when a key changes its meaning or goes."""
+
+_PRODUCTS = 10_000_000
+"""Of two numbers, in one pass of a layer whose extremes are found in about a second."""
 
 _SAMPLES = 8
 """Inputs by which the output is differentiated."""
@@ -29,7 +36,8 @@ class XRay:
     Attributes:
         facts: Name of the network, shape of the input, precision, versions.
         layers: The convolutions.
-        left_out: For each layer of which nothing is said, the reason.
+        left_out: For each layer of which nothing is said, and each number that was not computed,
+            the reason.
         activations: What the layers receive and return, if there are data.
         response: Of the whole network, if there are data.
     """
@@ -52,6 +60,7 @@ def xray(
     data: Iterable[Tensor] | None = None,
     name: str = "",
     circular: bool = False,
+    extremes: bool = False,
     dtype: torch.dtype = torch.float32,
     progress: Callable[[str], None] = lambda _: None,
 ) -> XRay:
@@ -64,6 +73,9 @@ def xray(
             output depends on the first few inputs.
         name: What to call the network; its class if empty.
         circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
+        extremes: Where a spectrum is not exact, the exact largest singular value is found for
+            small layers only, by SciPy. Whether to find it, and the smallest, for all: in minutes
+            for each large layer.
         dtype: Precision of the computation, whatever that of the weights.
         progress: Is told of each layer, before it is measured.
 
@@ -79,17 +91,23 @@ def xray(
     """
     channels, *grid = check_shape(shape)
     calls, left_out = convolutions_of(model, example(model, (channels, *grid)))
-    layers = []
+    layers, skipped = [], defaultdict[str, list[str]](list)
     for number, (label, call) in enumerate(calls.items(), start=1):
         progress(f"layer {number} of {len(calls)}: {label}")
         try:
             spectrum = call.spectrum(circular=circular, dtype=dtype)
         except ValueError as error:
             raise ValueError(f"layer {label!r}: {error}") from error
-        layers.append(Layer.of(label, call, spectrum))
+        own = None if spectrum.kind == "exact" else _extremes(call, every=extremes)
+        if isinstance(own, str):
+            skipped[own].append(label)
+            own = None
+        layers.append(Layer.of(label, call, spectrum, own))
     if not layers:
         reasons = "; ".join(f"{label}: {reason}" for label, reason in left_out.items())
         raise ValueError(f"nothing can be said of any layer of this network ({reasons})")
+    for reason, labels in skipped.items():
+        left_out[f"exact largest of {len(labels)} layers"] = f"{reason} ({', '.join(labels)})"
     facts = {
         "name": name or type(model).__name__,
         "input": [channels, *grid],
@@ -102,22 +120,41 @@ def xray(
     return XRay(facts, layers, left_out, *_of_data(model, data, left_out, progress))
 
 
+def _extremes(call: Call, *, every: bool) -> Extremes | str:
+    """The extremes of a layer, or why they are not computed."""
+    assert call.geometry is not None
+    weight = call.scaled_weight()
+    if not every and call.geometry.products(weight, call.grid) > _PRODUCTS:
+        return (
+            "takes long, as a pass is of more than "
+            f"{_PRODUCTS:,} products; computed with --extremes (extremes=True)"
+        )
+    weight = weight.cpu() if weight.device.type == "mps" else weight  # has no double precision
+    try:
+        return extremes_of(weight.double(), call.geometry, call.grid, only_largest=not every)
+    except (ModuleNotFoundError, RuntimeError) as error:
+        return str(error)
+
+
 def _of_data(
     model: nn.Module,
     data: Iterable[Tensor],
     left_out: dict[str, str],
     progress: Callable[[str], None],
 ) -> tuple[list[Activation], Response | None]:
-    """The activations and the response; notes in `left_out` what cannot be had."""
+    """The activations and the response; notes in `left_out` what cannot be computed."""
     activations, response = [], None
     names = [name for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
     if not names:
         left_out["activations"] = "no convolution of this network is a module of torch.nn"
-    for name in names:  # one at a time: the memory is that of a layer, not of the network
-        progress(f"activations of {name}")
+    for number, name in enumerate(names, start=1):  # alone: the memory is that of one layer
+        progress(f"activations {number} of {len(names)}: {name}")
         found = activation_spectra(model, data, layers=[name])
-        activations += [Activation.of(one) for one in found]
+        along = alignment(model, data, layers=[name])
+        shares = {("input", one.name): one.strongest() for one in along}
+        activations += [Activation.of(one, shares.get((one.kind, one.name))) for one in found]
         left_out |= {f"activations of {label}": why for label, why in found.left_out.items()}
+        left_out |= {f"alignment of {label}": why for label, why in along.left_out.items()}
     progress("response")
     first = next(iter(data))[:_SAMPLES]
     try:

@@ -62,8 +62,6 @@ def _exported(path: Path, names: list[str]) -> Loaded:
     with path.open("rb") as file, _no_pickles():
         program = torch.export.load(file)
     model: Any = program.module()
-    for name in ("train", "eval"):  # refuse to be called; the mode is part of the program
-        vars(model).pop(name, None)
     args: tuple[Any, ...] = (program.example_inputs or ((),))[0]
     one = len(args) == 1 and isinstance(args[0], Tensor)
     return Loaded(model, tuple(args[0].shape[1:]) if one else None)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cbnlib.spectra._watch import Call
+from cbnlib.spectra._calls import Call
 from cbnlib.spectra.activations import ActivationSpectrum
+from cbnlib.spectra.extremes import Extremes
 from cbnlib.spectra.response import FrequencyResponse
 from cbnlib.spectra.spectrum import Kind, Spectrum
 
@@ -72,7 +73,10 @@ class Layer:
         kept: Real dimensions whose singular value exceeds ½.
         effective: $(\sum_i\sigma_i^2)^2/\sum_i\sigma_i^4$: k if k values are equal, the others 0.
         flatness: Geometric mean of the $\sigma_i^2$ over their mean: 1 if all are equal.
-        condition: The largest over the smallest; None of a bound, or if the smallest is 0.
+        exact_largest: The layer's own largest singular value, its operator norm; None if it was
+            not computed.
+        exact_smallest: The layer's own smallest one that is not 0; None if it is not known.
+        condition: `exact_largest` over `exact_smallest`.
         low: Share of $\sum_i\sigma_i^2$ in the lower half of the band on every axis,
             $\lvert\omega_i\rvert\le n_i/4$; None of a strided bound.
         low_if_flat: What that share is if all values are equal.
@@ -96,20 +100,26 @@ class Layer:
     kept: int
     effective: float
     flatness: float
+    exact_largest: float | None
+    exact_smallest: float | None
     condition: float | None
     low: float | None
     low_if_flat: float | None
     curve: Curve
 
     @classmethod
-    def of(cls, name: str, call: Call, spectrum: Spectrum) -> "Layer":
-        """Measure a call."""
+    def of(
+        cls, name: str, call: Call, spectrum: Spectrum, extremes: Extremes | None = None
+    ) -> "Layer":
+        """Measure a call; the extremes matter where the spectrum is not exact."""
         values = spectrum.operator_values().double()
         squares = values.square()
         total, ones = float(squares.sum()), torch.ones_like(spectrum.values)
         largest, smallest = float(values[0]), float(values[-1])
-        tiny = torch.finfo(spectrum.values.dtype).eps * largest
-        known = spectrum.kind != "bound" and smallest > tiny
+        own_largest, own_smallest = extremes or (None, None)
+        if spectrum.kind == "exact":
+            tiny = torch.finfo(spectrum.values.dtype).eps * largest
+            own_largest, own_smallest = largest, smallest if smallest > tiny else None
         return cls(
             name,
             **_geometry(call),
@@ -122,7 +132,9 @@ class Layer:
             kept=spectrum.real_dimensions(),
             effective=_effective(squares),
             flatness=float(squares.log().mean().exp()) / (total / len(values)) if total else 0.0,
-            condition=largest / smallest if known else None,
+            exact_largest=own_largest,
+            exact_smallest=own_smallest,
+            condition=own_largest / own_smallest if own_largest and own_smallest else None,
             low=_low_share(spectrum, spectrum.values) if total else None,
             low_if_flat=_low_share(spectrum, ones),
             curve=Curve.of(spectrum),
@@ -143,6 +155,8 @@ class Activation:
         effective: As of a `Layer`; so `low`, `low_if_flat` and `curve`.
         low: Share of the energy in the lower half of the band.
         low_if_flat: What that share is if all frequencies have the same energy.
+        aligned: Of what a convolution receives, the share of the energy in the strongest tenth of
+            the convolution's dimensions, see `alignment`; None if it is not known.
         curve: Root-mean-square amplitudes by degree.
     """
 
@@ -155,10 +169,11 @@ class Activation:
     effective: float
     low: float | None
     low_if_flat: float | None
+    aligned: float | None
     curve: Curve
 
     @classmethod
-    def of(cls, found: ActivationSpectrum) -> "Activation":
+    def of(cls, found: ActivationSpectrum, aligned: float | None = None) -> "Activation":
         """Measure a spectrum."""
         spectrum = found.spectrum
         squares = spectrum.operator_values().double().square()
@@ -173,6 +188,7 @@ class Activation:
             effective=_effective(squares),
             low=_low_share(spectrum, spectrum.values) if total else None,
             low_if_flat=_low_share(spectrum, torch.ones_like(spectrum.values)),
+            aligned=aligned,
             curve=Curve.of(spectrum),
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,25 @@ def test_seed_profile_and_data_are_passed_on(clone, tmp_path):
     assert "--profile quick --seed 7" in line
     assert f"-p mnist_folder {tmp_path / 'digits'} 01_some" in line
     assert list((tmp_path / "_build").glob("verify-*")) == []
+
+
+def test_a_second_prediction_of_the_same_text_is_compared_with_the_second(clone, tmp_path):
+    path = tmp_path / "_build" / "html" / "claims.json"
+    rows = [row("C1-01-few-1a2b", stated(1)), row("C1-01-few-5e6f", stated(9))]
+    path.write_text(json.dumps({"predictions": rows}))
+    clone["claims"] = [stated(1), stated(9)]
+    assert verify.main(["C1-01-few-5e6f"]) == 0
+    clone["claims"] = [stated(9)]
+    assert verify.main(["C1-01-few-5e6f"]) == 2
+
+
+def test_a_prediction_that_no_run_tested_says_why(clone, tmp_path, capsys):
+    nothing = replace(stated(1), values=(), untested="No network learned.")
+    path = tmp_path / "_build" / "html" / "claims.json"
+    path.write_text(json.dumps({"predictions": [row("C1-01-few-1a2b", nothing)]}))
+    clone["claims"] = [nothing]
+    assert verify.main(["C1-01-few-1a2b"]) == 0
+    assert capsys.readouterr().out.count("not tested: dimensions: nothing") == 2
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ const checks = {
     const loss = pass.backward(arranged(y, n, new Float64Array(pass.output.length)));
     return { loss, norm: made.norm(), gradient: [...made.gradient], spectra: $bottleneck.spectraOf(made) };
   },
-  /** Parameters after some steps on given batches. */
+  /** Losses of some steps on given batches, and the network after them. */
   train(run) {
     const { n, x, y, batches, budget, layers } = run, made = networkOf(run);
     const optimiser = new $adam.Adam(made.parameters.length, run), pass = new $network.Pass(made, batches[0].length);
@@ -54,7 +54,7 @@ const checks = {
       optimiser.step(made.parameters, made.gradient);
       if (held && optimiser.taken % $budget.EVERY === 0) held.project();
     }
-    return { losses, parameters: [...made.parameters] };
+    return { losses, parameters: [...made.parameters], spectra: $bottleneck.spectraOf(made) };
   },
   /** Spectra after the alignment to a budget, and the norm of the product of the held layers' blocks at ω = 1. */
   align(sizes) {

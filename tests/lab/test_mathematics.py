@@ -10,7 +10,8 @@ import torch
 from cbnlib import CNN, CNNConfig, TrainConfig, train, weight_spectra
 from cbnlib.network.real_dft import RealDFT
 from cbnlib.spectra.bottleneck import measure_bottleneck
-from cbnlib.spectra.spectrum import Spectrum, middle_half, middle_layer
+from cbnlib.spectra.spectrum import KEPT, Spectrum, middle_half, middle_layer
+from cbnlib.tasks import bump, low_pass
 from cbnlib.training.budget import Budget, start_within
 from cbnlib.training.loop import Batches
 from cbnlib.training.train import fit_function
@@ -118,6 +119,40 @@ def test_a_hundred_steps_of_adam_end_where_those_of_the_library_do(run, n, depth
     [seen] = run("train", [case])
     close(seen["losses"], history.fit, 1e-6)
     close(seen["parameters"], flat(model), 1e-6)
+
+
+PRESETS = {
+    "bump": bump(16, 256),
+    "pass-1": low_pass([[-1, 1]], 16, 256),
+    "pass-2": low_pass([[-2, 2]], 16, 256),
+}
+
+
+@pytest.mark.parametrize("target", PRESETS)
+def test_a_preset_ends_with_the_kept_modes_of_the_library(tab, run, target):
+    settings = tab.evaluate("() => $settings.DEFAULTS")
+    depth, steps, task = settings["depth"], settings["steps"], PRESETS[target]
+    assert target in tab.evaluate("() => Object.keys($settings.TARGETS)")
+    config = CNNConfig(16, settings["width"], depth, 1, 1, parametrization="spectral")
+    model = CNN(config, seed=4).double()
+    x, y = task.x.double(), task.y.double()
+    training = TrainConfig(settings["ridge"], settings["rate"], steps, batch_size=32)
+    draw = Batches(len(x), 32, training.seed).draw
+    case = {"n": 16, "channels": [1, *[settings["width"]] * (depth - 1), 1], "bias": True}
+    case |= {"parameters": flat(model), "x": rows(x), "y": rows(y)}
+    case |= {name: settings[name] for name in ("rate", "ridge", "steps")}
+    case["batches"] = [draw().tolist() for _ in range(steps)]
+    train(model, x, y, training, progress=False)
+    [seen] = run("train", [case])
+    expected = weight_spectra(model)
+    for layer in range(depth)[middle_half(depth)]:
+        found = Spectrum((16,), torch.tensor(seen["spectra"][layer], dtype=torch.float64))
+        close(found.values, expected[layer].values, 0.05)  # rounding grows over so many steps
+        smallest_kept, largest_other = expected[layer].gap()
+        assert smallest_kept > KEPT + 0.1 > KEPT - 0.1 > largest_other
+        assert ((found.values > KEPT) == (expected[layer].values > KEPT)).all()
+    found = run("bottleneck", [{"n": 16, "spectra": seen["spectra"]}])[0]
+    assert found["dimensions"] == measure_bottleneck(expected).real_dimensions
 
 
 def test_an_aligned_start_has_the_spectra_and_the_strength_of_the_library(run):

@@ -1,5 +1,7 @@
 """The page in a browser: settings in its address, a whole run, what it says and keeps."""
 
+import json
+
 import pytest
 
 from cbnlib.book.predictions import merge_predictions
@@ -125,6 +127,29 @@ def test_a_run_meets_its_prediction_and_the_export_is_read_by_the_library(opened
     assert tab.inner_text("[data-part=record]") == "No predictions yet."
 
 
+def processor_time(trace, thread):
+    """Seconds that each task of a thread took of the processor."""
+    events = json.loads(trace)["traceEvents"]
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    mine = [e for e in events if names.get((e["pid"], e["tid"]), "").startswith(thread)]
+    task = "ThreadControllerImpl::RunTask"
+    return [e["tdur"] / 1e6 for e in mine if e["name"] == task and "tdur" in e]
+
+
+def test_the_default_run_soon_finds_a_bottleneck_and_blocks_no_frame(opened):
+    tab = opened()
+    tab.context.browser.start_tracing(page=tab, categories=["toplevel"])
+    tab.click("[data-do=run]")
+    tab.wait_for_selector(f"{WORDS}:has-text('Bottleneck: layers ')")
+    tab.click("[data-do=run]")
+    tab.wait_for_function(training.PAUSED)
+    trace, steps = tab.context.browser.stop_tracing(), tab.evaluate(training.STEP)
+    assert max(processor_time(trace, "CrRendererMain")) < 0.2
+    trained = sum(processor_time(trace, "DedicatedWorker"))
+    assert trained < 30
+    assert steps / trained > 150
+
+
 def test_a_run_that_diverges_is_a_state_with_a_sentence(opened, page):
     loss = "const data = pass.backward(this.target);"
     spoiled = page.path.with_name("spoiled.html")
@@ -155,6 +180,55 @@ def test_share_writes_the_address_and_a_bad_one_is_told(opened):
     tab.keyboard.press("ArrowUp")
     tab.click("[data-do=share]")
     tab.wait_for_function("() => location.hash.includes('shape=0.0.1.5.8.')")
+
+
+def test_what_is_typed_becomes_what_is_used(opened):
+    tab = opened("#target=own")
+    tab.fill("#lab-seed", "12345")
+    tab.check("#lab-hold")
+    tab.fill("#lab-rank-0", "99")
+    tab.keyboard.press("Tab")
+    assert [tab.input_value(f"#lab-{name}") for name in ("seed", "rank-0")] == ["9999", "12"]
+    for pixel in range(16):
+        tab.focus(f".lab-pad input >> nth={pixel}")
+        tab.keyboard.press("Home")
+    assert tab.evaluate(
+        "() => [...document.querySelectorAll('.lab-pad input')].some(i => +i.value)"
+    )
+
+
+@pytest.mark.parametrize("typed", ["500", "-1", "2.5", "e"])
+def test_a_prediction_that_no_layer_can_meet_is_refused(opened, typed):
+    tab = opened(SMALL)
+    tab.focus("#lab-prediction")
+    tab.keyboard.type(typed)
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("() => document.activeElement.id") == "lab-prediction"
+    assert tab.inner_text("[data-do=run]") == "Run"
+
+
+def test_an_old_run_does_not_answer_for_new_settings(tab, page):
+    late = tab.context.browser.new_page()
+    late.set_default_timeout(PATIENCE)
+    # The settings change when the last picture of a run is on its way.
+    late.add_init_script("""
+      const { prototype } = Worker;
+      const { set } = Object.getOwnPropertyDescriptor(prototype, 'onmessage');
+      Object.defineProperty(prototype, 'onmessage', { set(read) {
+        set.call(this, event => {
+          if (event.data.over) location.hash = '#depth=3&width=2&steps=500';
+          if (!event.data.over) return read(event);
+          addEventListener('hashchange', () => { read(event); window.late = true; });
+        });
+      }});""")
+    late.goto(page.path.as_uri() + SMALL)
+    late.fill("#lab-prediction", "7")
+    late.click("[data-do=run]")
+    late.wait_for_function("() => window.late")
+    assert late.inner_text("[data-part=record]") == "No predictions yet."
+    assert late.inner_text("[data-do=run]") != "Run again"
+    late.close()
 
 
 def test_blocked_storage_costs_the_memory_only(tab, page):

@@ -33,7 +33,7 @@ def test_facts_hold_every_field_and_option():
     assert facts["network"].keys() == {field.name for field in fields(CNNConfig)}
     assert facts["network"]["window"] == [3, 5]
     assert facts["network"]["coarse"] == {"grid": [4], "first": 2, "last": 2, "method": "crop"}
-    neutral = {"snapshots", "budget", "layers", "release"}
+    neutral = {"snapshots", "budget", "layers", "release", "shrink"}
     assert facts["training"].keys() == {field.name for field in fields(TrainConfig)} - neutral
     options = {"supports": [[[0, 0]]], "grid": [8, 8], "samples": 32, "relu": False, "seed": 0}
     assert facts["tasks"][1] == {"name": "low_pass", "options": options}

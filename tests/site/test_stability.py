@@ -54,6 +54,18 @@ def test_what_changes_is_found(builds):
     assert (found["rounding"], found["pairs"]) == (1, 3)
 
 
+def test_some_chapters_are_made_anew(builds):
+    old = builds[0]
+    assert old["failed"] == ["02_other"]
+    new = old | {"chapters": {"02_other": []}, "failed": [], "environment": {"torch": "3"}}
+    both = stability.merged(old, new, ["02_other"])
+    assert both["failed"] == []
+    assert both["chapters"] == old["chapters"] | {"02_other": []}
+    assert both["environment"] == {"torch": "3"}
+    gone = stability.merged(old, new | {"chapters": {}, "failed": ["01_some"]}, ["01_some"])
+    assert (gone["failed"], gone["chapters"]) == (["01_some", "02_other"], {})
+
+
 def test_values_of_all_builds_are_counted_together():
     scores = ["2 of 3 values within", "3 of 3 values within, 1 missing", "1 value"]
     assert stability.within(pd.Series(scores)) == "5 of 6"

@@ -12,9 +12,12 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
 from cbnlib import CircularConv, conv_spectrum
+from cbnlib.network.model import evaluating
 from cbnlib.spectra.modules import module_spectra
 
 GRID = (6, 8)
+X = torch.zeros(1, 2, *GRID, dtype=torch.double)
+PIXELS = nn.PixelShuffle(2)
 
 
 def conv(kind=nn.Conv2d, c_in=2, c_out=2, kernel_size=3, **options):
@@ -33,6 +36,10 @@ def norm(channels=2, kind=nn.BatchNorm2d, **options):
         if values.ndim:
             values.uniform_(0.5, 2, generator=rng(i))
     return made
+
+
+class Marked(torch.Tensor):
+    pass
 
 
 class Standardised(nn.Conv2d):
@@ -95,6 +102,39 @@ class Called(nn.Conv2d):
         return 2 * super().__call__(x)
 
 
+class Padded(nn.Conv2d):
+    """A stride with the padding that keeps `ceil(n / stride)` pixels, as in EfficientNet."""
+
+    def forward(self, x):
+        x = functional.pad(x, (0, 1, 0, 1))
+        return functional.conv2d(x, self.weight, self.bias, self.stride)
+
+
+class Replicated(nn.Conv2d):
+    """Writes into the margin that was padded by zeros."""
+
+    def forward(self, x):
+        x = functional.pad(x, (1, 1))
+        x[..., 0], x[..., -1] = x[..., 1], x[..., -2]
+        return functional.conv2d(x, self.weight, self.bias)
+
+
+class NormedWeight(nn.Conv2d):
+    """Standardises by batch norm of the weight, as NFNet does."""
+
+    def forward(self, x):
+        rows = self.weight.flatten(1)[None]
+        weight = functional.batch_norm(rows, None, None, training=True).view_as(self.weight)
+        return functional.conv2d(x, weight, self.bias, self.stride)
+
+
+class Conditional(nn.Conv2d):
+    """A filter mixed by what is received, as in CondConv, dynamic convolution, StyleGAN2."""
+
+    def forward(self, x):
+        return functional.conv2d(x, self.weight * x.mean().sigmoid(), self.bias, padding=1)
+
+
 class PerSample(nn.Conv2d):
     """A filter for each sample, by groups, as in StyleGAN2 or CondConv."""
 
@@ -143,6 +183,41 @@ def old_spectral_norm():
     layer = nn.utils.spectral_norm(patches())
     layer(torch.ones(1, 2, *GRID))
     return one(layer)
+
+
+def doubled_behind(net):
+    """A hook that changes the output without a trace in its version."""
+    net.layer.register_forward_hook(lambda _, __, y: setattr(y, "data", 2 * y.data))
+    return net
+
+
+def backward_hooked():
+    net = one(conv())
+    net.layer.register_full_backward_hook(lambda *_: None)
+    return net
+
+
+def compiled_in_place():
+    net = one(conv())
+    net.layer.compile(backend="eager")
+    net(torch.zeros(1, 2, *GRID))
+    return net
+
+
+class LowRank(nn.Module):
+    def forward(self, weight):
+        return weight + torch.ones_like(weight)
+
+
+def adapted():
+    net = one(patches())
+    nn.utils.parametrize.register_parametrization(net.layer, "weight", LowRank())
+    return net
+
+
+@torch.library.custom_op("cbnlib_tests::blur", mutates_args=())
+def blur(x: torch.Tensor) -> torch.Tensor:
+    return functional.avg_pool2d(x, 3, 1, 1)
 
 
 def two_names():
@@ -196,6 +271,15 @@ def traced():
     return torch.jit.trace(one(zeros(), normed, norm=norm()).eval(), torch.zeros(1, 2, *GRID))
 
 
+def frozen():
+    return torch.jit.freeze(torch.jit.script(nn.Sequential(zeros(), norm()).eval()))
+
+
+def exported():
+    program = torch.export.export(one(zeros(), normed, norm=norm()).eval(), (X,))
+    return program.module()
+
+
 def normed(net, x):
     return net.norm(net.layer(x))
 
@@ -203,6 +287,23 @@ def normed(net, x):
 def skip(net, x):
     y = net.layer(x)
     return net.norm(y) + y
+
+
+def skip_behind(net, x):
+    y = net.layer(x)
+    return net.norm(y) + y.data
+
+
+def back(net, x):
+    return functional.conv_transpose2d(x, net.layer.weight, stride=2)
+
+
+def differences(net, x):
+    return functional.conv2d(x, net.layer.weight.sum((2, 3), keepdim=True))
+
+
+def template(net, x):
+    return functional.conv2d(net.layer(x), x[:, :, :3, :3])
 
 
 def trained(net, x):
@@ -269,6 +370,18 @@ ALONE = {
     "hook that does not cast": lambda: hooked(lambda _, __, y: y.to(y.dtype)),
     "pre-hook that looks": lambda: pre_hooked(lambda *_: None),
     "checkpoint": lambda: one(conv(), checkpointed),
+    "backward hook": backward_hooked,
+    "compiled in place": compiled_in_place,
+    "cast and copied": lambda: one(around(lambda x: x.float().double(), lambda y: y.clone())),
+    "tensor of a subclass": lambda: one(conv(), lambda n, x: n.layer(x.as_subclass(Marked))),
+    "low-rank update": adapted,
+    "padded for a stride": lambda: one(patches(Padded, kernel_size=3)),
+    "weight by batch norm": lambda: one(patches(NormedWeight)),
+    "norm by the sample": lambda: one(conv(), normed, norm=nn.InstanceNorm2d(2)),
+    "norm and a hidden skip": lambda: one(conv(), skip_behind, norm=norm()),
+    "several per channel": lambda: one(conv(c_out=6, groups=2)),
+    "up, dilated": lambda: one(up(kernel_size=3, output_padding=1, dilation=2)),
+    "shuffled": lambda: one(zeros(c_out=4), lambda n, x: n.shuffle(n.layer(x)), shuffle=PIXELS),
     "gradients on": lambda: one(conv(), torch.enable_grad()(layer)),
 }
 NORMED = {
@@ -277,6 +390,7 @@ NORMED = {
     "norm, groups": lambda: one(patches(c_out=6, groups=2), normed, norm=norm(6)),
     "norm, transposed": lambda: one(up(c_out=6, groups=2), normed, norm=norm(6)),
     "norm, standardised": lambda: one(patches(Standardised), normed, norm=norm()),
+    "norm of a subclass": lambda: one(conv(), normed, norm=norm(kind=nn.SyncBatchNorm)),
     "norm, nothing between": lambda: one(conv(), through, norm=norm(), no=nn.Dropout()),
 }
 OTHERWISE = {
@@ -303,6 +417,20 @@ OTHERWISE = {
         {"convolution 1": lambda net, x: 2 * functional_layer(net, x)},
     ),
     "traced": (traced, {"layer": lambda net, x: net(x)}),
+    "frozen": (frozen, {"convolution 1": lambda net, x: net(x)}),
+    "exported": (exported, {"layer": lambda net, x: net(x)}),
+    "a graph": (
+        lambda: torch.fx.symbolic_trace(nn.Sequential(conv(), norm()).eval()),
+        {"0": lambda net, x: net(x)},
+    ),
+    "both ways": (
+        lambda: one(zeros(), lambda net, x: back(net, net.layer(x))),
+        {"layer (call 1)": layer, "layer (call 2)": back},
+    ),
+    "differences": (
+        lambda: one(zeros(), lambda net, x: net.layer(x) - differences(net, x)),
+        {"layer": layer, "convolution 1": differences},
+    ),
     "other parameters": (lambda: one(conv(), doubled), {"layer": doubled}),
 }
 RIGHT = (
@@ -323,6 +451,8 @@ CHANGES_INPUT = {
     "masked, circular": lambda: one(conv(Masked)),
     "pre-hook": lambda: pre_hooked(lambda _, x: (3 * x[0],)),
     "pre-hook, circular": lambda: pre_hooked(lambda _, x: (3 * x[0],), conv()),
+    "pre-hook behind": lambda: pre_hooked(lambda _, x: setattr(x[0], "data", 3 * x[0])),
+    "margin changed": lambda: one(patches(Replicated, kernel_size=3, stride=1)),
     "pre-hook in place": lambda: pre_hooked(lambda _, x: (x[0].mul_(3),)),
 }
 CHANGES_OUTPUT = {
@@ -333,6 +463,8 @@ CHANGES_OUTPUT = {
     "two outputs": lambda: one(around(after=lambda y: (y, y)), lambda net, x: net.layer(x)[0]),
     "hook": lambda: hooked(lambda _, __, y: 3 * y),
     "hook in place": lambda: hooked(lambda _, __, y: y.mul_(3)),
+    "hook behind": lambda: doubled_behind(one(conv())),
+    "copied, then scaled": lambda: one(around(after=lambda y: y.clone().mul_(3))),
     "vmap": lambda: one(conv(), lambda net, x: torch.vmap(net.layer)(x)),
 }
 NOT_KNOWN = {
@@ -340,7 +472,7 @@ NOT_KNOWN = {
     "outer": (lambda: one(patches(Outer)), {"layer": "0 convolutions act inside"}),
     "called": (lambda: one(zeros(Called)), {"layer": "has a __call__ of its own"}),
     "forward replaced": (replaced, {"layer": "0 convolutions act inside"}),
-    "quantised": (quantised, {"other": "1 operations"}),
+    "quantised": (quantised, {"other operations": "quantized::conv2d"}),
     "not called": (lambda: one(conv(), lambda _, x: x), {"layer": "not called in this pass"}),
     "raises": (
         lambda: one(conv(), caught, fails=zeros(Raises)),
@@ -348,7 +480,20 @@ NOT_KNOWN = {
     ),
     "inference mode": (
         lambda: one(conv(), torch.inference_mode()(layer)),
-        {"layer": "0 convolutions act inside", "other": "1 operations"},
+        {"layer": "0 convolutions act inside", "other operations": "aten::conv2d (1×)"},
+    ),
+    "conditional": (lambda: one(zeros(Conditional)), {"layer": "its weight depends on the input"}),
+    "template": (
+        lambda: one(zeros(), template),
+        {"convolution 1": "its weight depends on the input"},
+    ),
+    "patches times a matrix": (
+        lambda: one(zeros(), lambda net, x: functional.unfold(net.layer(x), 3)),
+        {"other operations": "aten::im2col (1×)"},
+    ),
+    "of another package": (
+        lambda: one(zeros(), lambda net, x: blur(net.layer(x))),
+        {"other operations": "cbnlib_tests::blur (1×)"},
     ),
     "complex": (
         lambda: one(zeros(dtype=torch.cdouble), lambda net, x: net.layer(x + 0j)),
@@ -394,9 +539,9 @@ def test_these_are_right(name):
     spectra, left_out = module_spectra(net, torch.randn(1, 2, *GRID))
     assert list(spectra) == list(expected)
     assert list(left_out) == (["layer"] if name in ("outer", "of another weight") else [])
-    net.eval()
     for label, function in expected.items():
-        spectrum, exact = spectra[label], torch.linalg.svdvals(linear_part(function, net))
+        with evaluating(net):
+            spectrum, exact = spectra[label], torch.linalg.svdvals(linear_part(function, net))
         values = spectrum.operator_values()
         common, tolerance = min(len(values), len(exact)), 1e-12 * float(exact[0])
         assert (exact[:common] <= values[:common] + tolerance).all()

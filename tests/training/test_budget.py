@@ -263,11 +263,11 @@ def test_aligned_layers_pass_what_random_ones_lose():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"layers": (0, 2)}, "first layer of the budget must be an integer >= 1, got 0"),
-        ({"layers": (3, 2)}, "last layer of the budget must be an integer >= 3, got 2"),
+        ({"layers": (0, 2)}, "first of the layers must be an integer >= 1, got 0"),
+        ({"layers": (3, 2)}, "last of the layers must be an integer >= 3, got 2"),
         ({"layers": (2, 3, 4)}, "a first and a last one"),
-        ({"layers": None}, "go together"),
-        ({"budget": None}, "go together"),
+        ({"layers": None}, "needs layers"),
+        ({"budget": None}, "layers need one of them"),
         ({"budget": None, "layers": None, "release": 0.5}, "release needs both"),
         ({"release": 0.0}, "release must be finite and > 0"),
         ({"release": 1.5}, r"in \(0, 1\], got 1.5"),

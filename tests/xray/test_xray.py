@@ -7,10 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from oracles import dense_matrix_of
 from PIL import Image
 from torch import nn
 
+import cbnlib.xray.analyse
 from cbnlib.spectra.activations import activation_spectra
+from cbnlib.spectra.alignment import alignment
 from cbnlib.spectra.modules import module_spectra
 from cbnlib.spectra.response import frequency_response
 from cbnlib.xray import __main__ as command
@@ -29,6 +32,28 @@ SHAPE = (3, 12, 8)
 SOURCE = """
 import torch
 from torch import nn
+
+def test_extremes_are_the_layers_own(monkeypatch):
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)).double()
+    with torch.no_grad():
+        model[1].weight.uniform_(0.5, 2)
+    exact = torch.linalg.svdvals(dense_matrix_of(model.eval(), 2, (6, 7)).detach())
+    (layer,) = xray(model, (2, 6, 7), dtype=torch.float64).layers
+    assert layer.kind == "bound"
+    assert layer.largest > layer.exact_largest == pytest.approx(float(exact[0]), rel=1e-8)
+    assert layer.exact_smallest == pytest.approx(float(exact[-1]), rel=1e-8)
+    assert layer.condition == pytest.approx(layer.exact_largest / layer.exact_smallest)
+    monkeypatch.setattr(cbnlib.xray.analyse, "_PRODUCTS", 100)
+    found = xray(model, (2, 6, 7))
+    assert found.layers[0].exact_largest is found.layers[0].condition is None
+    assert "with --extremes (extremes=True) (0)" in found.left_out["exact largest of 1 layers"]
+    assert "--extremes" in page(found)
+    found = xray(model, (2, 6, 7), extremes=True)
+    assert found.layers[0].exact_largest == pytest.approx(layer.exact_largest)
+    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
+    found = xray(model, (2, 6, 7), extremes=True)
+    assert 'pip install "cbnlib[xray]"' in found.left_out["exact largest of 1 layers"]
+
 
 def network():
     torch.manual_seed(0)
@@ -126,7 +151,7 @@ BAD = {
     "networks_to_xray:nothing": "returned no torch.nn.Module but str",
     "networks_to_xray:nan": "layer '3': weight: 288 of 288 entries are NaN",
     "networks_to_xray:complex_weights": "(1: the weight is complex)",
-    "networks_to_xray:quantised": "of any layer of this network (other: 1 operations are",
+    "networks_to_xray:quantised": "of any layer of this network (other operations: quantized",
     "networks_to_xray:narrow": "last convolution called: '1'",
     "networks_to_xray:dense": "the pass through Flatten met no convolution",
 }
@@ -182,6 +207,28 @@ def test_numbers_of_known_layers():
     assert layer.low == pytest.approx(5 / 8)
 
 
+def test_extremes_are_the_layers_own(monkeypatch):
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)).double()
+    with torch.no_grad():
+        model[1].weight.uniform_(0.5, 2)
+    exact = torch.linalg.svdvals(dense_matrix_of(model.eval(), 2, (6, 7)).detach())
+    (layer,) = xray(model, (2, 6, 7), dtype=torch.float64).layers
+    assert layer.kind == "bound"
+    assert layer.largest > layer.exact_largest == pytest.approx(float(exact[0]), rel=1e-8)
+    assert layer.exact_smallest == pytest.approx(float(exact[-1]), rel=1e-8)
+    assert layer.condition == pytest.approx(layer.exact_largest / layer.exact_smallest)
+    monkeypatch.setattr(cbnlib.xray.analyse, "_PRODUCTS", 100)
+    found = xray(model, (2, 6, 7))
+    assert found.layers[0].exact_largest is found.layers[0].condition is None
+    assert "with --extremes (extremes=True) (0)" in found.left_out["exact largest of 1 layers"]
+    assert "--extremes" in page(found)
+    found = xray(model, (2, 6, 7), extremes=True)
+    assert found.layers[0].exact_largest == pytest.approx(layer.exact_largest)
+    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
+    found = xray(model, (2, 6, 7), extremes=True)
+    assert 'pip install "cbnlib[xray]"' in found.left_out["exact largest of 1 layers"]
+
+
 def network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2))
@@ -198,11 +245,13 @@ def test_with_images_activations_and_response_are_measured(tmp_path):
     assert float(batch.min()) < 0.2
     assert 0.8 < float(batch.max()) <= 1
     found = xray(network(), (3, 8, 10), data=images)
+    aligned = {one.name: one.strongest() for one in alignment(network(), [batch])}
     for mine, one in zip(found.activations, activation_spectra(network(), [batch]), strict=True):
         assert (mine.name, mine.end, mine.samples) == (one.name, one.kind, 3)
         squares = one.spectrum.operator_values().square()
         assert mine.rms**2 * mine.dimensions == pytest.approx(float(squares.sum()), rel=0.4)
         assert mine.curve.largest[0] == pytest.approx(float(one.spectrum.values[0, 0]), rel=1e-5)
+        assert mine.aligned == (None if mine.end == "output" else aligned[mine.name])
     (received, *_) = found.activations
     assert received.rms == pytest.approx(float(batch.square().mean().sqrt()))
     response = frequency_response(network(), batch)
