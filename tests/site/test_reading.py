@@ -76,6 +76,7 @@ def page_of(place):
 
 def test_all_rows_of_the_symbol_table_are_read():
     rows = GLOSSARY.split("| symbol |")[1].strip().splitlines()[2:]
+    rows = [row for row in rows if row.startswith("| $")]  # the others are names
     assert len(rows) == len(SYMBOL_ROW.findall(GLOSSARY)) > 20
 
 
