@@ -276,7 +276,9 @@ def frozen():
 
 
 def exported():
-    program = torch.export.export(one(zeros(), normed, norm=norm()).eval(), (X,))
+    batch = {0: torch.export.Dim.DYNAMIC}
+    net = one(zeros(), normed, norm=norm()).eval()
+    program = torch.export.export(net, (torch.cat([X, X]),), dynamic_shapes=(batch,))
     return program.module()
 
 

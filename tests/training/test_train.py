@@ -133,7 +133,7 @@ def test_tiny_outputs_at_the_start_are_no_collapse():
     run(model)
 
 
-def test_progress_bar_shows_loss_fit_norm_and_time_left(capsys):
+def test_progress_bar_shows_losses_norm_and_time_left(capsys):
     train(random_network(grid=(6,)), X, X, TrainConfig(**QUICK))
     err = capsys.readouterr().err
-    assert all(part in err for part in ("loss ", "fit ", "|θ|² ", "7/7", "<"))
+    assert all(part in err for part in ("loss ", "data loss ", "|θ|² ", "7/7", "<"))
