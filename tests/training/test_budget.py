@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from model_cases import random_network
+from model_cases import float64_network as network
+from model_cases import shifted_data as data
 from oracles import rng
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train, weight_spectra
@@ -23,17 +24,6 @@ PLACES = [
     pytest.param((6, 5), PLANE, id="plane"),
     pytest.param((20, 22), PLANE.replace("(3,0)", "(10,0)"), id="folded"),
 ]
-
-
-def network(grid, parametrization="spectral", **config):
-    given = {"grid": grid, "width": 3, "depth": 4, "parametrization": parametrization} | config
-    return random_network(**given).double()
-
-
-def data(grid, samples=10):
-    shape = (grid,) if isinstance(grid, int) else grid
-    x = torch.randn(samples, 1, *shape, dtype=torch.float64, generator=rng(5))
-    return x, x.roll(1, -1)
 
 
 @pytest.mark.parametrize("grid", [9, 16, (6, 6), (5, 8)], ids=str)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from model_cases import random_network
-from oracles import rng
+from model_cases import float64_network as network
+from model_cases import shifted_data as data
 from torch import nn
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
@@ -17,17 +17,6 @@ from cbnlib.training.train import fit_function
 
 HOW = {"ridge": 0.01, "learning_rate": 0.01, "steps": 45, "batch_size": 4}
 SHRUNK = {"layers": (2, 3), "shrink": 0.1, "release": 0.7}
-
-
-def network(grid, parametrization="spectral", **config):
-    given = {"grid": grid, "width": 3, "depth": 4, "parametrization": parametrization} | config
-    return random_network(**given).double()
-
-
-def data(grid, samples=10):
-    shape = (grid,) if isinstance(grid, int) else grid
-    x = torch.randn(samples, 1, *shape, dtype=torch.float64, generator=rng(5))
-    return x, x.roll(1, -1)
 
 
 def dense(conv):

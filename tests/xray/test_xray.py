@@ -33,28 +33,6 @@ SOURCE = """
 import torch
 from torch import nn
 
-def test_extremes_are_the_layers_own(monkeypatch):
-    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)).double()
-    with torch.no_grad():
-        model[1].weight.uniform_(0.5, 2)
-    exact = torch.linalg.svdvals(dense_matrix_of(model.eval(), 2, (6, 7)).detach())
-    (layer,) = xray(model, (2, 6, 7), dtype=torch.float64).layers
-    assert layer.kind == "bound"
-    assert layer.largest > layer.exact_largest == pytest.approx(float(exact[0]), rel=1e-8)
-    assert layer.exact_smallest == pytest.approx(float(exact[-1]), rel=1e-8)
-    assert layer.condition == pytest.approx(layer.exact_largest / layer.exact_smallest)
-    monkeypatch.setattr(cbnlib.xray.analyse, "_PRODUCTS", 100)
-    found = xray(model, (2, 6, 7))
-    assert found.layers[0].exact_largest is found.layers[0].condition is None
-    assert "with --extremes (extremes=True) (0)" in found.left_out["exact largest of 1 layers"]
-    assert "--extremes" in page(found)
-    found = xray(model, (2, 6, 7), extremes=True)
-    assert found.layers[0].exact_largest == pytest.approx(layer.exact_largest)
-    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
-    found = xray(model, (2, 6, 7), extremes=True)
-    assert 'pip install "cbnlib[xray]"' in found.left_out["exact largest of 1 layers"]
-
-
 def network():
     torch.manual_seed(0)
     first = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()
