@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7, help="timed calls of each contender")
+    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each contender")
     parser.add_argument("--small", action="store_true", help="tiny cases, to see that it runs")
     args = parser.parse_args(argv)
     with threadpool_limits(args.threads):

@@ -1,12 +1,12 @@
 """All spectra of a network of ResNet-50's size, against the published NumPy method.
 
-python -m benchmarks.network          # less than a minute on two idle cores
+python -m benchmarks.network          # about a minute on two idle cores
 python -m benchmarks.network --whole  # NumPy's decompositions all done: minutes
 
 NumPy's method (Sedghi, Gupta and Long, ICLR 2019) goes layer by layer, a layer with a stride in its
 polyphase form, on the grids where the library's values live. Both give the same numbers. Equal
-layers take equal time: NumPy does one of each kind, transforms it, and decomposes blocks for half a
-second. The time for all blocks is in proportion, unless it is asked to do the whole.
+layers take equal time: NumPy does one of each kind, transforms it, and decomposes blocks for a fifth
+of a second. The time for all blocks is in proportion, unless it is asked to do the whole.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from cbnlib.spectra.modules import convolutions_of, module_spectra
 from cbnlib.spectra.spectrum import Spectrum
 
 RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "network.json"
-SECONDS = 0.5
+SECONDS = 0.2
 """That NumPy decomposes blocks of one kind of layer."""
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
