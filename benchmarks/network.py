@@ -5,8 +5,8 @@ python -m benchmarks.network --whole  # NumPy's decompositions all done: minutes
 
 NumPy's method (Sedghi, Gupta and Long, ICLR 2019) goes layer by layer, a layer with a stride in its
 polyphase form, on the grids where the library's values live. Both give the same numbers. Equal
-layers take equal time: NumPy does one of each kind, transforms it, and decomposes blocks for a fifth
-of a second. The time for all blocks is in proportion, unless it is asked to do the whole.
+layers take equal time: NumPy does one of each kind, transforms it, and decomposes its blocks for a
+fifth of a second. The time for all is in proportion, unless it is asked to do the whole.
 """
 
 import argparse
