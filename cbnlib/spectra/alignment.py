@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cbnlib._checks import check_positive
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import evaluating
 from cbnlib.spectra._calls import Call
@@ -50,7 +51,11 @@ class Alignment:
 
         Args:
             part: So much of all real dimensions these modes have at most.
+
+        Raises:
+            ValueError: If `part` is no finite number >= 0.
         """
+        part = check_positive("part", part, zero=True)
         values = self.spectrum.values
         order = values.flatten().argsort(descending=True, stable=True)
         each = self.spectrum.multiplicity.repeat_interleave(values.shape[1])[order]

@@ -54,6 +54,8 @@ def assert_is_share(found, matrix, x):
     for k in cuts:
         threshold = float(values[k - 1] + values[k]) / 2
         assert found.kept(threshold) == pytest.approx(share(matrix, x, k), abs=1e-10)
+        part = (k + 0.5) / len(values)
+        assert found.strongest(part) == pytest.approx(share(matrix, x, k), abs=1e-10)
     everything = share(matrix, x, len(values))
     assert float(found.shares.sum()) == pytest.approx(everything, abs=1e-10)
 
@@ -159,3 +161,10 @@ def test_bad_arguments():
         alignment(nn.Sequential(conv(), nn.ReLU()), randn(1, 4, 4, 4), layers=["1"])
     with pytest.raises(ValueError, match="the loader has no batch"):
         alignment(conv(), [])
+
+
+@pytest.mark.parametrize("part", [-0.1, float("nan")])
+def test_a_part_that_is_none(part):
+    (found,) = alignment(conv(**circular), [randn(2, 4, 4, 4)])
+    with pytest.raises(ValueError, match="part must be"):
+        found.strongest(part)
