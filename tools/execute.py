@@ -71,7 +71,7 @@ def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     given = {"profile": args.profile, **dict(args.parameters)}
     if args.seed is not None:
         given["seed"] = args.seed
-    _refuse_unknown(given, declared)
+    _refuse_unknown(project, given, declared)
     jobs = []
     for source, content in contents.items():
         parameters = _values(declared[source] or {}, given)
@@ -92,13 +92,19 @@ def _declared(source: Path, content: bytes) -> "dict[str, Parameter] | None":
 
 
 def _refuse_unknown(
-    given: Mapping[str, str], declared: "Mapping[Path, Mapping[str, Parameter] | None]"
+    project: Project,
+    given: Mapping[str, str],
+    declared: "Mapping[Path, Mapping[str, Parameter] | None]",
 ) -> None:
-    known = sorted({name for parameters in declared.values() for name in parameters or ()})
-    for name in given:
-        if name not in known and None not in declared.values():
-            stems = ", ".join(source.stem for source in declared)
-            raise BuildError(f"no parameter {name!r} in {stems}; there are: {', '.join(known)}")
+    """A parameter that only other notebooks have does nothing; one that none has is a mistake."""
+    missing = given.keys() - {name for parameters in declared.values() for name in parameters or ()}
+    if not missing or None in declared.values():
+        return
+    others = [_declared(source, source.read_bytes()) or {} for source in project.sources()]
+    known = sorted({name for parameters in others for name in parameters})
+    for name in sorted(missing):
+        if name not in known:
+            raise BuildError(f"no notebook has a parameter {name!r}; there are: {', '.join(known)}")
 
 
 def _values(

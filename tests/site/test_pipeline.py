@@ -156,11 +156,17 @@ def test_parameters_reach_the_notebooks_that_declare_them(built, capsys):
     assert executed(capsys) == ["02_plain"]
 
 
+def test_a_parameter_of_other_notebooks_does_nothing():
+    options = ["13", "-p", "mnist_folder", "/digits"]
+    (job,) = execute.plan(Project(ROOT), execute.parse(options))
+    assert set(job.parameters) == {"profile", "seed"}
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         (["--profile", "fast"], "'fast'; there are: quick, paper"),
-        (["-p", "depth", "3"], "'depth' in 01_imports, 02_plain; there are: profile, seed"),
+        (["-p", "depth", "3"], "a parameter 'depth'; there are: profile, seed"),
         (["--seed", "one"], "seed must be of type int, got 'one'"),
         (["--seed", "1:30"], "seed must be of type int, got '1:30'"),
         (["09"], "'09'; there are: 01_imports, 02_plain"),
