@@ -54,7 +54,8 @@ def find_layers(model: nn.Module, layers: Collection[str] | None) -> Named:
     else:
         for name in layers:
             if name not in modules:
-                raise ValueError(f"the network has no layer {name!r}; it has {', '.join(modules)}")
+                known = ", ".join(map(repr, modules))
+                raise ValueError(f"the network has no layer {name!r}; it has {known}")
         found = {modules[name]: name for name in modules if name in layers}
     if not found:
         raise ValueError("the network has no convolution" if layers is None else "no layer named")
@@ -65,12 +66,16 @@ def inputs_of(model: nn.Module, loader: Loader) -> Iterator[Inputs]:
     """Arguments and keywords for the network, one pair per batch, on its device.
 
     Raises:
-        TypeError: If a batch is of a kind that is not known.
+        TypeError: If the loader holds no batches, or one of a kind that is not known.
         ValueError: If there is no batch.
     """
     forward = inspect.signature(without_replicas(model).forward).parameters
     first = None
-    for batch in loader.split(SAMPLES) if isinstance(loader, Tensor) else loader:
+    try:
+        batches = iter(loader.split(SAMPLES) if isinstance(loader, Tensor) else loader)
+    except TypeError as error:
+        raise TypeError(f"the loader must hold batches, got {loader!r:.80}") from error
+    for batch in batches:
         first = batch[0] if isinstance(batch, list | tuple) and batch else batch
         if isinstance(first, Tensor):
             yield (on_device_of(model, first),), {}

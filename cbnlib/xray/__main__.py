@@ -89,7 +89,12 @@ def _run(args: argparse.Namespace) -> None:
 
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return check_shape([int(n) for n in text.split("x")])
+        numbers = [int(n) for n in text.split("x")]
+    except ValueError as error:
+        told = f"{text!r} must be channels and pixels per axis, such as 3x224x224"
+        raise argparse.ArgumentTypeError(told) from error
+    try:
+        return check_shape(numbers)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -34,6 +34,8 @@ class Images:
             wanted = "x".join(map(str, shape))
             raise ValueError(f"images have 1 or 3 channels and 2 axes, the input is {wanted}")
         self.mode, self.size = _MODES[shape[0]], (shape[2], shape[1])
+        if not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
         known = Image.registered_extensions()
         self.files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in known)
         if not self.files:

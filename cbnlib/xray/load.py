@@ -95,7 +95,11 @@ def _called(source: str) -> nn.Module:
         raise ValueError(f"{source}: module {module!r} has no {name!r}") from error
     if not callable(made):
         raise ValueError(f"{source} is no callable but {type(made).__name__}")
-    model = made if isinstance(made, nn.Module) else made()
+    try:
+        model = made if isinstance(made, nn.Module) else made()
+    except Exception as error:
+        error.add_note(f"{source} was called without arguments")
+        raise
     if not isinstance(model, nn.Module):
         raise ValueError(f"{source} returned no torch.nn.Module but {type(model).__name__}")
     return model

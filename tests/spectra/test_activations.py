@@ -215,11 +215,12 @@ def broken(net, x):
 BAD = [
     (lambda: activation_spectra("net", X), TypeError, "model must be a Module, got 'net'"),
     (lambda: activation_spectra(Named(), []), ValueError, "the loader has no batch"),
+    (lambda: activation_spectra(Named(), 5), TypeError, "the loader must hold batches, got 5"),
     (lambda: activation_spectra(Named(), X[:0]), ValueError, "samples in the input of 'conv'"),
     (lambda: activation_spectra(Named(), ["x"]), TypeError, "a batch must be a tensor, .* got 'x'"),
     (lambda: activation_spectra(Named(), [()]), TypeError, r"a batch must be .* got \(\)"),
     (lambda: activation_spectra(Named(), [{"x": X}]), TypeError, r"\['image', 'scale'\], .*'x'"),
-    (lambda: activation_spectra(Named(), X, layers=["no"]), ValueError, "no layer 'no'; .* conv"),
+    (lambda: activation_spectra(Named(), X, layers=["no"]), ValueError, "no layer 'no'; .* 'conv'"),
     (lambda: activation_spectra(Named(), X, layers=[]), ValueError, "no layer named"),
     (lambda: activation_spectra(nn.ReLU(), X), ValueError, "the network has no convolution"),
     (lambda: activation_spectra(Named(), X, centred=2), ValueError, "centred must be True or"),

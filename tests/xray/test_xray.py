@@ -131,6 +131,7 @@ BAD = {
     "networks_to_xray:complex_weights": "(1: the weight is complex)",
     "networks_to_xray:quantised": "of any layer of this network (other operations: quantized",
     "networks_to_xray:narrow": "last convolution called: '1'",
+    "builtins:hasattr": "xray: builtins:hasattr was called without arguments",
     "networks_to_xray:dense": "the pass through Flatten met no convolution",
 }
 
@@ -147,11 +148,19 @@ def test_what_is_wrong_is_said(folder, source, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("shape", ["10", "3x0x8", "1x2x3x4x5", "axb"])
-def test_an_input_without_spatial_axes_is_refused(shape, capsys):
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ("10", "argument --input"),
+        ("3x0x8", "argument --input"),
+        ("1x2x3x4x5", "argument --input"),
+        ("axb", "'axb' must be channels and pixels per axis, such as 3x224x224"),
+    ],
+)
+def test_an_input_without_spatial_axes_is_refused(shape, told, capsys):
     with pytest.raises(SystemExit):
         command.main(["a:b", "--input", shape])
-    assert "argument --input" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
 
 
 def test_a_pickle_inside_an_exported_program_is_not_read(folder, tmp_path, monkeypatch):
@@ -251,8 +260,10 @@ def test_a_folder_without_images_is_refused(folder, tmp_path, monkeypatch, capsy
     options = ["networks_to_xray:network", "--data", str(tmp_path)]
     assert command.main([*options, "--input", "3x8x8"]) == 1
     assert command.main([*options, "--input", "2x8x8"]) == 1
+    assert command.main([*options[:2], f"{tmp_path}/none", "--input", "3x8x8"]) == 1
     told = capsys.readouterr().err
     assert f"no image in the folder {tmp_path}" in told
+    assert f"there is no folder {tmp_path}/none" in told
     assert "images have 1 or 3 channels and 2 axes, the input is 2x8x8" in told
 
 
