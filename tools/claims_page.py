@@ -149,8 +149,8 @@ def claims_table(paper: str, rows: Sequence[Row], note: str) -> str:
             if claim.remark:
                 number = remarks.index(claim.remark) + 1
                 lines[-1][-2] += f", [remark {number}](#remark-{paper.lower()}-{number})"
-    kinds = [KINDS[kind] for kind in KINDS for row in rows if row["kind"] == kind]
-    title = ", ".join(count(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
+    kinds = list(map(_kind, rows))
+    title = ", ".join(count(kinds.count(kind), KINDS[kind]) for kind in KINDS if kind in kinds)
     told = table(["task and prediction", "measured", "verdict", "best known"], lines)
     for number, text in enumerate(remarks, start=1):
         attributes = f"{{#remark-{paper.lower()}-{number} .remark}}"
@@ -205,6 +205,11 @@ def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
     """The lines of a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _kind(row: Row) -> str:
+    """The kind of a row; a neutral one is no prediction that counts."""
+    return "other" if row["kind"] == "prediction" and row["apart"] else str(row["kind"])
 
 
 def _cells(row: Row, claim: Claim) -> list[str]:

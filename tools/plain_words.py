@@ -39,6 +39,14 @@ PLAIN = {
     "The best network needs no more dimensions than free networks keep.": (
         "The best network of a search keeps at most as many dimensions as freely trained ones."
     ),
+    "The mix is the paper's, 3 constant + 4 of degree 1 + 1 of degree 2.": (
+        "Networks for handwritten zeros keep the paper's mix of channel directions, 3 constant + 4 "
+        "of degree 1 + 1 of degree 2."
+    ),
+    "There, too, held networks end lower than free ones.": (
+        "At other ridges and depths, too, networks for zeros first held to the paper's mix end "
+        "with a lower loss than freely trained ones."
+    ),
     "Of the budgets around 3 + 4 + 1, at most a quarter ends lower.": (
         "Of the mixes near the paper's, at most a quarter gives a lower loss."
     ),
@@ -115,6 +123,11 @@ PLAIN = {
     "The share of the activations off the kept modes is not larger at the large rate.": (
         "At a large learning rate, the part of the activations outside the kept frequencies is "
         "at most that at a small one."
+    ),
+    "Within 10 % of the norm there is a network whose weights have the bottleneck and whose "
+    "activations do not, and it is ten times as sharp.": (
+        "With 10 % more norm, a network can leave the bottleneck in its activations and keep it "
+        "in its weights, and it is ten times as sharp."
     ),
     "What lies off the kept modes rises with the tangent kernel's trace.": (
         "The larger the trace of the tangent kernel, the more lies outside the kept frequencies."

@@ -220,7 +220,7 @@ class Claim:
         """What a notebook's page shows, by MIME type; the reasons stand on the page of claims."""
         subject = "our own" if self.paper == OWN else self.paper
         marks = {"came after looking": self.added, "is a check": self.check}
-        marks["is counted apart"] = self.apart
+        marks["is neutral and does not count"] = self.apart
         notes = [f"This row {mark}." for mark, reason in marks.items() if reason]
         best = f"Best known: {self.best_measured}, {self.best_verdict}." if self.best else ""
         text = (
