@@ -22,23 +22,34 @@ from typing import TYPE_CHECKING
 from cbnlib._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from cbnlib.network.frequencies import Frequencies, frequencies
-    from cbnlib.network.layers import CircularConv
-    from cbnlib.network.model import CNN, CNNConfig
-    from cbnlib.runs.experiment import Experiment, TaskSpec, single
-    from cbnlib.runs.obtain import obtain, run_experiment, run_task
-    from cbnlib.runs.run import Run
-    from cbnlib.runs.search import Search, search
-    from cbnlib.spectra.activations import activation_spectra, pre_activation_spectra
-    from cbnlib.spectra.alignment import alignment
-    from cbnlib.spectra.convolutions import layer_spectrum, weight_spectra
-    from cbnlib.spectra.modules import conv_spectrum
-    from cbnlib.spectra.response import frequency_response
-    from cbnlib.spectra.spectrum import Spectrum
-    from cbnlib.training.budget import Budget
-    from cbnlib.training.config import TrainConfig
-    from cbnlib.training.loop import History, TrainingDivergedError
-    from cbnlib.training.train import evaluate, train
+    from cbnlib.network.frequencies import Frequencies as Frequencies
+    from cbnlib.network.frequencies import frequencies as frequencies
+    from cbnlib.network.layers import CircularConv as CircularConv
+    from cbnlib.network.model import CNN as CNN
+    from cbnlib.network.model import CNNConfig as CNNConfig
+    from cbnlib.runs.experiment import Experiment as Experiment
+    from cbnlib.runs.experiment import TaskSpec as TaskSpec
+    from cbnlib.runs.experiment import single as single
+    from cbnlib.runs.obtain import obtain as obtain
+    from cbnlib.runs.obtain import run_experiment as run_experiment
+    from cbnlib.runs.obtain import run_task as run_task
+    from cbnlib.runs.run import Run as Run
+    from cbnlib.runs.search import Search as Search
+    from cbnlib.runs.search import search as search
+    from cbnlib.spectra.activations import activation_spectra as activation_spectra
+    from cbnlib.spectra.activations import pre_activation_spectra as pre_activation_spectra
+    from cbnlib.spectra.alignment import alignment as alignment
+    from cbnlib.spectra.convolutions import layer_spectrum as layer_spectrum
+    from cbnlib.spectra.convolutions import weight_spectra as weight_spectra
+    from cbnlib.spectra.modules import conv_spectrum as conv_spectrum
+    from cbnlib.spectra.response import frequency_response as frequency_response
+    from cbnlib.spectra.spectrum import Spectrum as Spectrum
+    from cbnlib.training.budget import Budget as Budget
+    from cbnlib.training.config import TrainConfig as TrainConfig
+    from cbnlib.training.loop import History as History
+    from cbnlib.training.loop import TrainingDivergedError as TrainingDivergedError
+    from cbnlib.training.train import evaluate as evaluate
+    from cbnlib.training.train import train as train
 
 _HOMES = {
     "network.frequencies": ("Frequencies", "frequencies"),
@@ -61,36 +72,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "CNN",
-    "Budget",
-    "CNNConfig",
-    "CircularConv",
-    "Experiment",
-    "Frequencies",
-    "History",
-    "Run",
-    "Search",
-    "Spectrum",
-    "TaskSpec",
-    "TrainConfig",
-    "TrainingDivergedError",
-    "activation_spectra",
-    "alignment",
-    "conv_spectrum",
-    "evaluate",
-    "frequencies",
-    "frequency_response",
-    "layer_spectrum",
-    "obtain",
-    "pre_activation_spectra",
-    "run_experiment",
-    "run_task",
-    "search",
-    "single",
-    "train",
-    "weight_spectra",
-]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,12 @@ T = TypeVar("T")
 PRECISIONS = (torch.float32, torch.float64)
 
 
+def hold(config: object, **clean: object) -> None:
+    """Set fields of a frozen dataclass to clean values, when it is constructed."""
+    for name, value in clean.items():
+        object.__setattr__(config, name, value)
+
+
 def check_type(name: str, value: object, kind: type[T]) -> T:
     """Return ``value`` if it is an instance of ``kind``.
 

@@ -11,10 +11,10 @@ counts as missing. A prediction for which no run gives a number is `not tested`.
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from cbnlib._checks import check_choice, check_count
+from cbnlib._checks import check_choice, check_count, hold
 
 PAPER = {
     "C1": "CNNs have a bottleneck: their middle layers keep few frequencies and channels",
@@ -94,13 +94,13 @@ class Claim:
         for name in ("task", "prediction", "quantity", "figure"):
             if not getattr(self, name).strip():
                 raise ValueError(f"a claim needs a {name}")
-        values = tuple(float(value) for value in self.values)
-        finite = tuple(value for value in values if math.isfinite(value))
-        object.__setattr__(self, "values", finite)
-        object.__setattr__(self, "best", tuple(filter(math.isfinite, map(float, self.best))))
-        missing = check_count("missing", self.missing, minimum=0) + len(values) - len(finite)
-        object.__setattr__(self, "missing", missing)
-        limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
+        given = tuple(map(float, self.values))
+        values, best = (
+            tuple(filter(math.isfinite, numbers)) for numbers in (given, map(float, self.best))
+        )
+        missing = check_count("missing", self.missing, minimum=0) + len(given) - len(values)
+        hold(self, values=values, best=best, missing=missing)
+        limits = self._limits
         if not limits:
             raise ValueError("a claim needs a tolerance: at_least, at_most or both")
         if not all(math.isfinite(limit) for limit in limits):
@@ -109,14 +109,20 @@ class Claim:
             raise ValueError(f"nothing is >= {limits[0]} and <= {limits[1]}")
 
     @property
+    def _limits(self) -> list[float]:
+        return [limit for limit in (self.at_least, self.at_most) if limit is not None]
+
+    @property
+    def _of_best(self) -> "Claim":
+        """The same about the best known networks."""
+        return replace(self, values=self.best, best=(), missing=0)
+
+    @property
     def within(self) -> int:
         """How many of the values are within the tolerance."""
-        return self._within(self.values)
-
-    def _within(self, values: tuple[float, ...]) -> int:
         least = -math.inf if self.at_least is None else self.at_least
         most = math.inf if self.at_most is None else self.at_most
-        return sum(least <= value <= most for value in values)
+        return sum(least <= value <= most for value in self.values)
 
     @property
     def verdict(self) -> Verdict:
@@ -124,20 +130,16 @@ class Claim:
 
         Without any value it is `not tested`.
         """
-        return self._verdict(self.values)
+        if not self.values:
+            return "not tested"
+        if self.within == len(self.values):
+            return "reproduced"
+        return "partly" if self.within else "not reproduced"
 
     @property
     def best_verdict(self) -> Verdict:
         """The verdict on the best known networks, by the same rule."""
-        return self._verdict(self.best)
-
-    def _verdict(self, values: tuple[float, ...]) -> Verdict:
-        if not values:
-            return "not tested"
-        within = self._within(values)
-        if within == len(values):
-            return "reproduced"
-        return "partly" if within else "not reproduced"
+        return self._of_best.verdict
 
     @property
     def verdict_text(self) -> str:
@@ -161,19 +163,15 @@ class Claim:
     @property
     def measured(self) -> str:
         """The median, with the smallest and the largest value; `nothing` if there is none."""
-        return self._measured(self.values)
+        if not self.values:
+            return "nothing"
+        value, low, high = (self.short(of(self.values)) for of in (statistics.median, min, max))
+        return value if low == high == value else f"{value} ({low} to {high})"
 
     @property
     def best_measured(self) -> str:
         """The same of the best known networks."""
-        return self._measured(self.best)
-
-    def _measured(self, values: tuple[float, ...]) -> str:
-        if not values:
-            return "nothing"
-        numbers = statistics.median(values), min(values), max(values)
-        value, low, high = map(self.short, numbers)
-        return value if low == high == value else f"{value} ({low} to {high})"
+        return self._of_best.measured
 
     @property
     def score(self) -> str:
@@ -205,13 +203,12 @@ class Claim:
 
     def short(self, number: float) -> str:
         """A number in three significant digits, more where the tolerance would be crossed."""
-        limits = [limit for limit in (self.at_least, self.at_most) if limit is not None]
         for digits in DIGITS:
             text = _short(number, digits)
             shown = float(text.replace(",", ""))
             if all(
                 (number > end) == (shown > end) and (number < end) == (shown < end)
-                for end in limits
+                for end in self._limits
             ):
                 break
         return text

@@ -35,8 +35,6 @@ SHAPES = (
 """Markers of degree 0, 1, ..., so that degrees differ without colour; the last is a path."""
 
 _LARGEST, _TOP = 2.5, 2.8  # rare larger values stand at the first, the counts at the second
-_RUN = "datum.run == toNumber(depth) * {ridges} + toNumber(ridge)"
-_NOW = " && datum.time == toNumber(time)"
 
 
 def explore(runs: Sequence[Run], description: str, picture: bytes) -> Explorer:
@@ -145,22 +143,21 @@ def explorer_charts(data: Mapping[str, Any]) -> dict[str, alt.LayerChart]:
     return {"values": _values(data), "loss": _loss(data), "kept": _kept(data)}
 
 
-def _sliders() -> list[alt.Parameter]:
-    """Parameters that stand for the sliders' positions, counted from 0, as text."""
-    names = ("depth", "ridge", "time")
-    return [alt.param(name, value="0", bind=alt.BindDirect(element=f"#{name}")) for name in names]
-
-
 def _here(data: Mapping[str, Any], *, now: bool = False) -> str:
     """The rows of the chosen run, or of the chosen time in it."""
-    return _RUN.format(ridges=len(data["ridges"])) + _NOW * now
+    run = f"datum.run == toNumber(depth) * {len(data['ridges'])} + toNumber(ridge)"
+    return run + " && datum.time == toNumber(time)" * now
 
 
 def _finish(layers: list[alt.Chart], height: int, description: str) -> alt.LayerChart:
     plain = {"titleFontWeight": "normal", "titleFontSize": 12, "labelFontSize": 12}
+    sliders = (  # their positions, counted from 0, as text
+        alt.param(name, value="0", bind=alt.BindDirect(element=f"#{name}"))
+        for name in ("depth", "ridge", "time")
+    )
     chart: alt.LayerChart = (
         alt.layer(*layers)
-        .add_params(*_sliders())
+        .add_params(*sliders)
         .properties(width="container", height=height, description=description)
         .configure(background="transparent", font="sans-serif", axis=plain, legend=plain)
     )
@@ -177,7 +174,8 @@ def _values(data: Mapping[str, Any]) -> alt.LayerChart:
     y = alt.Y("value:Q", title="singular value", scale=alt.Scale(domain=[0, _TOP]))
     colours = [f"var(--degree-{degree})" for degree in range(degrees)]
     key = alt.Legend(orient="bottom", direction="horizontal", columns=degrees, columnPadding=4)
-    names = list(range(degrees))
+    color = alt.Scale(domain=list(range(degrees)), range=colours)
+    shape = alt.Scale(domain=list(range(degrees)), range=SHAPES[:degrees])
     points = (
         now.transform_calculate(cell="sequence(length(datum.v))")
         .transform_flatten(["v", "cell"])
@@ -191,12 +189,8 @@ def _values(data: Mapping[str, Any]) -> alt.LayerChart:
         .encode(
             x,
             y,
-            color=alt.Color(
-                "degree:N", title=None, scale=alt.Scale(domain=names, range=colours), legend=key
-            ),
-            shape=alt.Shape(
-                "degree:N", title=None, scale=alt.Scale(domain=names, range=SHAPES[:degrees])
-            ),
+            color=alt.Color("degree:N", title=None, scale=color, legend=key),
+            shape=alt.Shape("degree:N", title=None, scale=shape),
         )
     )
     kept = (

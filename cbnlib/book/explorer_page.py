@@ -10,15 +10,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from string import Template
+from pathlib import Path
 from typing import Any
 
 from cbnlib._extras import extra
+from cbnlib._template import fill
 
 with extra("book"):
     import matplotlib as mpl
     import vl_convert
 
+_FRAME = "width:100%;height:830px;border:0;display:block"
 
 SCALE = {"light": (0.0, 0.6), "dark": (0.35, 1.0)}
 """Where on the colour scale viridis the lowest and the highest degree lie, in each theme."""
@@ -50,12 +52,12 @@ class Explorer:
 
     def page(self) -> str:
         """The page that the frame shows."""
-        return _PAGE.substitute(
-            style=_style(self.data["degrees"]),
+        return fill(
+            Path(__file__).with_name("explorer.html"),
+            colours=_style(self.data["degrees"]),
             vega=_vega(),
             data=_in_script(self.data),
             charts=_in_script(self.charts),
-            script=_SCRIPT,
             last_depth=len(self.data["depths"]) - 1,
             last_ridge=len(self.data["ridges"]) - 1,
             last_time=len(self.data["steps"]) - 1,
@@ -101,160 +103,13 @@ def _attribute(text: str) -> str:
 
 
 def _style(degrees: int) -> str:
-    """The style sheet with the colours of the degrees in both themes."""
-    viridis = mpl.colormaps["viridis"]
-    colours = {}
+    """The style sheet's rules with the colours of the degrees, in both themes."""
+    viridis, rules = mpl.colormaps["viridis"], []
     for theme, (low, high) in SCALE.items():
         steps = (low + (high - low) * d / max(1, degrees - 1) for d in range(degrees))
-        colours[theme] = ";".join(
+        colours = ";".join(
             f"--degree-{d}:{mpl.colors.to_hex(viridis(step))}" for d, step in enumerate(steps)
         )
-    return _STYLE.substitute(colours)
-
-
-_FRAME = "width:100%;height:830px;border:0;display:block"
-
-_STYLE = Template("""
-:root { --text: #222; --paper: #fff; --line: #767676; --grid: #ddd; color-scheme: light; $light }
-:root[data-theme=dark] {
-  --text: #e6e6e6; --paper: #121212; --line: #8a8a8a; --grid: #333; color-scheme: dark; $dark
-}
-body { margin: 0; padding: 4px; background: var(--paper); color: var(--text);
-  font: 16px/1.45 system-ui, sans-serif; }
-.sliders { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr));
-  gap: 4px 24px; margin: 0 0 8px; }
-.sliders label { display: flex; justify-content: space-between; }
-.sliders input { width: 100%; height: 28px; margin: 0; }
-.sliders output { font-variant-numeric: tabular-nums; font-weight: 600; }
-.time { display: flex; gap: 8px; }
-button { font: inherit; min-width: 6em; color: var(--text); background: var(--grid);
-  border: 1px solid var(--line); border-radius: 4px; }
-.small { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr));
-  gap: 0 24px; }
-.small > div { min-width: 0; }
-h2 { font-size: 1rem; margin: 12px 0 0; }
-p { margin: 0 0 4px; font-size: 0.9rem; }
-.reading { border-left: 3px solid var(--line); padding-left: 8px; min-height: 3em; }
-@media (max-width: 560px) { .reading { min-height: 6em; } }
-.chart { width: 100%; }
-.chart svg { display: block; max-width: 100%; }
-svg text { fill: var(--text); }
-svg .mark-rule line, svg .role-axis-domain line, svg .role-axis-tick line { stroke: var(--line); }
-svg .role-axis-grid line { stroke: var(--grid); }
-svg .mark-line path { stroke: var(--text); fill: none; }
-svg .role-legend-symbol path { stroke-width: 1.5px; }
-#loss .role-legend-symbol path { stroke: var(--text); }
-#kept .role-mark.mark-symbol path { fill: var(--text); }
-""")
-
-_PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Explorer</title><style>$style</style></head>
-<body>
-<div class="sliders">
-<div><label for="depth">depth L <output id="depth-says"></output></label>
-<input type="range" id="depth" min="0" max="$last_depth" value="$depth"></div>
-<div><label for="ridge">ridge λ <output id="ridge-says"></output></label>
-<input type="range" id="ridge" min="0" max="$last_ridge" value="$ridge"></div>
-<div><label for="time">gradient step <output id="time-says"></output></label>
-<div class="time"><input type="range" id="time" min="0" max="$last_time" value="$last_time">
-<button type="button" id="play"></button></div></div>
-</div>
-<p class="reading" id="reading" aria-live="polite"></p>
-<h2>Singular values by layer</h2>
-<p>Marker and colour: degree. On top: real dimensions kept, that is, above ½ (dotted).</p>
-<div class="chart" id="values"></div>
-<div class="small">
-<div><h2>What training minimises</h2>
-<p>The two parts of the loss. The upright line is the chosen time.</p>
-<div class="chart" id="loss"></div></div>
-<div><h2>Real dimensions kept by layer L/2</h2>
-<p>Each dot is a stored time.</p>
-<div class="chart" id="kept"></div></div>
-</div>
-<script>(() => {$vega})()</script>
-<script>const data = $data;
-const charts = $charts;
-$script</script>
-</body></html>
-""")
-
-# Takes the book's theme where the frame may look at it, else the system's.
-_SCRIPT = """
-const get = name => document.getElementById(name);
-const at = name => Number(get(name).value);
-const book = (() => { try { return parent.document.documentElement; } catch { return null; } })();
-const dark = matchMedia('(prefers-color-scheme: dark)');
-function theme() {
-  const chosen = book?.dataset.theme ?? (dark.matches ? 'dark' : 'light');
-  document.documentElement.dataset.theme = chosen;
-}
-function height() {
-  if (frameElement) frameElement.style.height = document.body.scrollHeight + 8 + 'px';
-}
-function say() {
-  const [depth, ridge, step] = [data.depths[at('depth')], data.ridges[at('ridge')],
-    data.steps[at('time')]];
-  for (const [name, value] of Object.entries({depth, ridge, time: step})) {
-    get(name + '-says').textContent = value;
-    get(name).setAttribute('aria-valuetext', value);
-  }
-  const run = at('depth') * data.ridges.length + at('ridge');
-  const now = data.snapshots.find(row => row.run === run && row.time === at('time'));
-  const inside = now.degrees.length ? 'degrees ' + now.degrees.join(', ') : 'nothing';
-  const middle = Math.floor(depth / 2);
-  get('reading').textContent = `Depth ${depth}, ridge ${ridge}, step ${step}: by layer, `
-    + `${now.kept.join(', ')} real dimensions are kept. Layer ${middle} keeps ${inside}.`;
-}
-// Play runs through the stored times; with less motion each press shows the next one.
-const still = matchMedia('(prefers-reduced-motion: reduce)');
-let timer = null;
-function label() {
-  get('play').textContent = timer !== null ? 'Pause' : still.matches ? 'Next step' : 'Play';
-}
-function go(place) {
-  get('time').value = place;
-  get('time').dispatchEvent(new Event('input'));
-}
-function pause() {
-  clearInterval(timer);
-  timer = null;
-  get('reading').setAttribute('aria-live', 'polite');
-  label();
-}
-function next() {
-  const ended = at('time') === data.steps.length - 1;
-  go(ended ? 0 : at('time') + 1);
-  if (at('time') === data.steps.length - 1) pause();
-}
-function play() {
-  if (timer !== null) return pause();
-  if (still.matches) return next();
-  get('reading').setAttribute('aria-live', 'off'); // too fast to be read out
-  next();
-  timer = setInterval(next, 400);
-  label();
-}
-async function draw() {
-  const options = {renderer: 'svg', actions: false, mode: 'vega-lite'};
-  for (const [name, chart] of Object.entries(charts)) {
-    const {snapshots, histories} = structuredClone(data);
-    const datasets = {...chart.datasets, snapshots, histories};
-    await vegaEmbed(get(name), {...chart, datasets}, options);
-  }
-  height();
-}
-theme();
-dark.addEventListener('change', theme);
-if (book) new MutationObserver(theme).observe(book, {attributeFilter: ['data-theme']});
-for (const name of ['depth', 'ridge', 'time']) get(name).addEventListener('input', say);
-get('play').addEventListener('click', play);
-for (const event of ['pointerdown', 'keydown']) get('time').addEventListener(event, pause);
-still.addEventListener('change', pause);
-addEventListener('resize', height);
-pause();
-say();
-draw();
-"""
+        where = ":root[data-theme=dark]" if theme == "dark" else ":root"
+        rules.append(f"{where} {{ color-scheme: {theme}; {colours} }}")
+    return "\n".join(rules)

@@ -5,7 +5,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +98,7 @@ def spread(values: Iterable[float], digits: str = ".2f") -> str:
         >>> spread([1, 2, 4]), spread([3.0], "g"), spread([math.nan])
         ('2.00 (1.00 to 4.00)', '3', 'not available')
     """
-    finite = [float(value) for value in values if math.isfinite(value)]
+    finite = _finite(values)
     if not finite:
         return NOT_AVAILABLE
     middle, low, high = (f"{f(finite):{digits}}" for f in (statistics.median, min, max))
@@ -118,20 +120,23 @@ def listed(values: Iterable[float], digits: str = "g") -> str:
     return ", ".join(texts) or "none"
 
 
+def _finite(values: Iterable[float]) -> list[float]:
+    return [*filter(math.isfinite, map(float, values))]
+
+
 def least(values: Iterable[float]) -> float:
     """The smallest finite number, NaN if there is none."""
-    return min(filter(math.isfinite, map(float, values)), default=math.nan)
+    return min(_finite(values), default=math.nan)
 
 
 def most(values: Iterable[float]) -> float:
     """The largest finite number, NaN if there is none."""
-    return max(filter(math.isfinite, map(float, values)), default=math.nan)
+    return max(_finite(values), default=math.nan)
 
 
 def typical(values: Iterable[float]) -> float:
     """The median of the finite numbers, NaN if there is none."""
-    finite = list(filter(math.isfinite, map(float, values)))
-    return statistics.median(finite) if finite else math.nan
+    return statistics.median(_finite(values) or [math.nan])
 
 
 def best(runs: Iterable[Run]) -> Run | None:
@@ -177,26 +182,24 @@ def runs_of(
         RecordError: If a record is damaged.
         FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
-    results = _runs_of(experiments, profile, data_folder or None)
+    where: dict[str, Any] = {"data_folder": data_folder or None}
+    if profile == "quick":
+        results = [run_experiment(e, **where) for e in experiments]
+    elif profile == "paper":
+        records, workspace = _records(experiments, "runs")
+        results = [obtain(e, records=records, workspace=workspace, **where) for e in experiments]
+    else:
+        results = smoke_runs(experiments, profile, **where)
     for run in (run for runs in results for run in runs if run.failure):
         print(f"{run.task.name}, {run.network.depth} layers, failed: {run.failure}")
     return results
 
 
-def _runs_of(
-    experiments: Sequence[Experiment], profile: Profile, data_folder: str | None
-) -> list[list[Run]]:
-    if profile == "quick":
-        return [run_experiment(e, data_folder=data_folder) for e in experiments]
-    if profile != "paper":
-        return smoke_runs(experiments, profile, data_folder=data_folder)
+def _records(wanted: Sequence[Experiment | Search], folder: str) -> tuple[list[Path], Path]:
+    """Where records lie, and where what has none is kept; notes what was looked for."""
     records = records_root()
-    workspace = records.parent / "_build" / "runs"
-    _publish({}, {ASKED: [experiment.digest()[:12] for experiment in experiments]})
-    return [
-        obtain(e, records=[records], workspace=workspace, data_folder=data_folder)
-        for e in experiments
-    ]
+    _publish({}, {ASKED: [one.digest()[:12] for one in wanted]})
+    return [records], records.parent / "_build" / folder
 
 
 def best_known_of(experiment: Experiment, profile: Profile) -> Run | None:
@@ -235,21 +238,14 @@ def searches_of(
         RecordError: If a table or a record is damaged.
         FileNotFoundError: In the profile `paper` outside a copy of the repository.
     """
-    folder_or_none = data_folder or None
+    where: dict[str, Any] = {"data_folder": data_folder or None}
     if profile == "paper":
-        records = records_root()
-        _publish({}, {ASKED: [plan.digest()[:12] for plan in plans]})
-        workspace = records.parent / "_build" / "searches"
-        return [
-            search(plan, workspace, records=[records], data_folder=folder_or_none) for plan in plans
-        ]
+        records, workspace = _records(plans, "searches")
+        return [search(plan, workspace, records=records, **where) for plan in plans]
     with TemporaryDirectory() as folder:
         if profile == "quick":
-            return [
-                search(plan, folder, workers=1, data_folder=folder_or_none, progress=False)
-                for plan in plans
-            ]
-        return smoke_searches(plans, profile, folder, data_folder=folder_or_none)
+            return [search(plan, folder, workers=1, progress=False, **where) for plan in plans]
+        return smoke_searches(plans, profile, folder, **where)
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:
@@ -261,33 +257,25 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
         A row for each combination of origin, versions and machine: number of networks, dates of
         the first and the last, seconds of training in all (an ensemble's count once).
     """
-    groups: dict[tuple[str, ...], list[Provenance]] = {}
+    columns = ["processor", "threads", "torch", "cbnlib"]
     counts = {"from records": 0, "trained here": 0}
-    for run in runs:
-        where = run.provenance.environment
-        from_record = run.provenance.source == "record"
-        counts["from records" if from_record else "trained here"] += 1
-        kind = "from a record" if from_record else "trained here"
-        key: tuple[str, ...] = (
-            kind,
-            where["processor"],
-            where["threads"],
-            where["torch"],
-            where["cbnlib"],
-        )
-        groups.setdefault(key, []).append(run.provenance)
+    groups: dict[tuple[str, ...], list[Provenance]] = {}
+    for made in (run.provenance for run in runs):
+        recorded = made.source == "record"
+        counts["from records" if recorded else "trained here"] += 1
+        kind = "from a record" if recorded else "trained here"
+        key = kind, *(made.environment[column] for column in columns)
+        groups.setdefault(key, []).append(made)
     told = " and ".join(f"{count} {kind}" for kind, count in counts.items())
     text = f"The networks of this page are {told}."
     _publish({"text/markdown": text, "text/plain": text}, {ORIGINS: counts})
-    columns = ["origin", "processor", "threads", "torch", "cbnlib"]
     rows = []
-    for key, members in groups.items():
-        days = sorted(provenance.finished[:10] for provenance in members)
+    for (kind, *where), members in groups.items():
+        days = sorted(made.finished[:10] for made in members)
         when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-        seconds = sum(spent for _, spent in {(p.finished, p.seconds) for p in members})
-        facts = {"networks": len(members), "when": when, "seconds": round(seconds)}
-        rows.append(dict(zip(columns, key, strict=True)) | facts)
-    return pd.DataFrame(rows)[["origin", "networks", "when", "seconds", *columns[1:]]]
+        seconds = sum(spent for _, spent in {(made.finished, made.seconds) for made in members})
+        rows.append([kind, len(members), when, round(seconds), *where])
+    return pd.DataFrame(rows, columns=["origin", "networks", "when", "seconds", *columns])
 
 
 def _publish(data: dict[str, str], metadata: dict[str, object]) -> None:

@@ -74,15 +74,7 @@ def set_style() -> None:
 
 
 def say_missing(ax: Axes, text: str = "no network to draw") -> Axes:
-    """Write on axes why there is nothing on them, in place of ticks and curves.
-
-    Args:
-        ax: Where to write.
-        text: Why, in a few words.
-
-    Returns:
-        The axes.
-    """
+    """Write on axes why there is nothing on them, in place of ticks and curves."""
     ax.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
     return ax
@@ -114,9 +106,6 @@ def plot_spectra(
             None for the largest degree there is, at most 7.
         highest: Where the vertical axis ends. A layer with larger values, which are not drawn,
             says how large they are. None for an axis that shows all values.
-
-    Returns:
-        The axes.
     """
     if not spectra:
         return say_missing(ax)
@@ -208,9 +197,6 @@ def plot_signals(ax: Axes, y: ArrayLike, f: ArrayLike | None = None) -> Axes:
         ax: Where to draw.
         y: Targets, shape `[signals, n]`.
         f: Outputs, same shape.
-
-    Returns:
-        The axes.
     """
     targets = np.asarray(y)
     for i, target in enumerate(targets):
@@ -239,9 +225,6 @@ def plot_mode(
         quantity: What colours them, from 0 to `period`, same shape.
         label: Its name and unit.
         period: After which it begins anew.
-
-    Returns:
-        The axes.
     """
     z, value = np.asarray(coefficient), np.asarray(quantity)
     drawn = ax.scatter(z.real, z.imag, c=value, cmap="twilight", vmin=0, vmax=period, s=14)
@@ -267,9 +250,6 @@ def plot_history(ax: Axes, step: ArrayLike, values: ArrayLike, label: str) -> Ax
         step: Gradient steps, shape `[records]`.
         values: The quantity, same shape.
         label: Its name, with units if it has any.
-
-    Returns:
-        The axes.
     """
     ax.plot(np.asarray(step), np.asarray(values), color="0.15")
     ax.set(xlabel="gradient step", ylabel=label, yscale="log")

@@ -10,9 +10,11 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cbnlib._checks import check_positive, check_type
 from cbnlib._extras import extra
+from cbnlib._template import fill
 
 with extra("book"):
     import matplotlib.pyplot as plt
@@ -42,14 +44,14 @@ class Slideshow:
         sources = [f"data:image/webp;base64,{_base64(picture)}" for picture in self.pictures]
         facts = {"sources": sources[:-1], "labels": self.labels, "text": self.description}
         data = json.dumps(facts).replace("<", "\\u003c")  # no tag ends the script
-        return _PAGE.format(
+        return fill(
+            Path(__file__).with_name("slideshow.html"),
             key=hashlib.sha256(data.encode()).hexdigest()[:12],
             description=html.escape(self.description),
             label=html.escape(self.labels[-1]),
             source=sources[-1],
             last=len(sources) - 1,
             data=data,
-            script=_SCRIPT,
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
@@ -109,63 +111,3 @@ def _as_png(picture: bytes) -> bytes:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-# The book's dark theme dims pictures and puts a frame around them; here they lie on white already.
-# On a narrow screen its style sheet lets the box `wide-figure` scroll.
-_PAGE = """\
-<div data-slideshow="{key}" role="group" aria-label="{description}"
- style="background:#fff;color:#222;color-scheme:light;border:1px solid #bbb;\
-border-radius:6px;padding:8px;max-width:860px;margin:0 auto">
-<div class="wide-figure">
-<img src="{source}" alt="{description} ({label})" style="display:block;max-width:100%;\
-height:auto;margin:0 auto;padding:0;background:none;filter:none">
-</div>
-<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:center">
-<button type="button" hidden style="min-width:5em;padding:4px 8px;color:#222;background:#eee;\
-border:1px solid #888;border-radius:4px">Play</button>
-<input type="range" hidden min="0" max="{last}" value="{last}" aria-label="picture"
- aria-valuetext="{label}" style="flex:1;min-width:5em">
-<output style="min-width:5em;padding:0">{label}</output>
-</div>
-<script type="application/json">{data}</script>
-<script>{script}</script>
-</div>
-"""
-
-# Looks for slideshows that are not running yet, so that several on one page, even equal ones, and
-# a cell that runs again do not disturb each other.
-_SCRIPT = """
-document.querySelectorAll('[data-slideshow]:not([data-runs])').forEach(box => {
-  const text = box.querySelector('script[type="application/json"]');
-  if (!text) return;
-  box.dataset.runs = '';
-  const {sources, labels, text: description} = JSON.parse(text.textContent);
-  const find = name => box.querySelector(name);
-  const [image, button, range, output] = ['img', 'button', 'input', 'output'].map(find);
-  sources.push(image.src);
-  let timer = null;
-  const show = () => {
-    const i = Number(range.value);
-    image.src = sources[i];
-    image.alt = `${description} (${labels[i]})`;
-    output.textContent = labels[i];
-    range.setAttribute('aria-valuetext', labels[i]);
-  };
-  const pause = () => { clearInterval(timer); timer = null; button.textContent = 'Play'; };
-  const next = () => {
-    range.value = Number(range.value) + 1;
-    show();
-    if (range.value === range.max) pause();
-  };
-  button.addEventListener('click', () => {
-    if (timer !== null) return pause();
-    if (range.value === range.max) { range.value = 0; show(); }
-    button.textContent = 'Pause';
-    timer = setInterval(next, 400);
-  });
-  range.addEventListener('input', () => { pause(); show(); });
-  output.setAttribute('aria-live', 'off');
-  button.hidden = range.hidden = false;
-});
-"""

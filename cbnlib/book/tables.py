@@ -11,8 +11,6 @@ from cbnlib._extras import extra
 with extra("book"):
     import pandas as pd
 
-__all__ = ["mix", "set_tables", "short"]
-
 
 def set_tables() -> None:
     """Let tables, styled or not, show their values as `short` does and a dash where there is none.

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["ASKED", "NO_RECORDS", "records_root"]
-
 ASKED = "cbnlib-asked"
 """Where the metadata of a notebook's output hold which records it looked for: the starts of their
 experiments' digests."""

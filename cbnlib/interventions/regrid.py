@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from cbnlib.interventions.surgery import layer_at
 from cbnlib.network.frequencies import frequencies
@@ -18,7 +17,6 @@ from cbnlib.network.model import CNN, CoarseStage
 from cbnlib.spectra.bottleneck import KeptMode
 
 
-@torch.no_grad()
 def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> CNN:
     r"""The same network with some layers on a coarser grid, between two spectral crops.
 
@@ -47,11 +45,7 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
     if len(layers) != 2:
         raise ValueError(f"layers must be the first and the last one, got {layers}")
     stage = CoarseStage(grid, *layers, method="crop")
-    small = CNN(replace(model.config, coarse=stage), seed=0).to(next(model.parameters()))
-    small.load_state_dict({**small.state_dict(), **_unchanged(model, small)})
-    for layer in range(stage.first, stage.last + 1):
-        _crop_blocks(layer_at(model, layer), layer_at(small, layer))
-    return small
+    return _moved(model, stage, to=stage)
 
 
 def refine(model: CNN) -> CNN:
@@ -88,11 +82,7 @@ def refine(model: CNN) -> CNN:
         raise ValueError(
             "only a network with a coarse stage between crops and full-size filters can be refined"
         )
-    fine = CNN(replace(model.config, coarse=None), seed=0).to(next(model.parameters()))
-    fine.load_state_dict({**fine.state_dict(), **_unchanged(model, fine)})
-    for layer in range(stage.first, stage.last + 1):
-        _crop_blocks(layer_at(model, layer), layer_at(fine, layer))
-    return fine
+    return _moved(model, stage, to=None)
 
 
 def multiplications(model: CNN, layers: Sequence[int]) -> int:
@@ -150,10 +140,15 @@ def factored_multiplications(model: CNN, layers: Sequence[int], modes: Sequence[
     )
 
 
-def _unchanged(model: CNN, small: CNN) -> dict[str, Tensor]:
-    """Every parameter but the filters of the layers that moved to another grid."""
-    theirs = small.state_dict()
-    return {k: v for k, v in model.state_dict().items() if v.shape == theirs[k].shape}
+def _moved(model: CNN, stage: CoarseStage, *, to: CoarseStage | None) -> CNN:
+    """The network with the layers of a stage moved to it, or away from it."""
+    moved = CNN(replace(model.config, coarse=to), seed=0).to(next(model.parameters()))
+    own = moved.state_dict()
+    same = {k: v for k, v in model.state_dict().items() if v.shape == own[k].shape}
+    moved.load_state_dict({**own, **same})
+    for layer in range(stage.first, stage.last + 1):
+        _crop_blocks(layer_at(model, layer), layer_at(moved, layer))
+    return moved
 
 
 def _crop_blocks(source: CircularConv, target: CircularConv) -> None:

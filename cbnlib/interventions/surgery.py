@@ -119,7 +119,11 @@ def with_directions(model: CNN, masks: Mapping[int, Tensor]) -> CNN:
     """
     changed = copy.deepcopy(model)
     for layer, mask in masks.items():
-        _mask_layer(layer_at(changed, layer), mask)
+        conv = layer_at(changed, layer)
+        u, s, vh = singular_vectors(conv.modes())
+        if mask.shape != s.shape:
+            raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
+        conv.set_modes((u * (s * mask).unsqueeze(1)) @ vh)
     return changed
 
 
@@ -193,10 +197,3 @@ def layer_at(model: CNN, layer: int) -> CircularConv:
 
 def _masks(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> dict[int, Tensor]:
     return {i: mode_mask(layer_spectrum(layer_at(model, i)), modes) for i in layers}
-
-
-def _mask_layer(conv: CircularConv, mask: Tensor) -> None:
-    u, s, vh = singular_vectors(conv.modes())
-    if mask.shape != s.shape:
-        raise ValueError(f"a mask of shape {tuple(mask.shape)} for values {tuple(s.shape)}")
-    conv.set_modes((u * (s * mask).unsqueeze(1)) @ vh)

@@ -1,8 +1,10 @@
-r"""Ways to compute the DFT of real signals by matrix products: a line, a plane, a folded plane."""
+r"""Ways to compute the DFT of real signals by matrix products: one, two, or two folded ones.
+
+Each is a class with the attributes and methods of the same names as `RealDFT`.
+"""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,24 +12,12 @@ from torch import Tensor
 Call = Callable[[], object]
 
 
-class Way(Protocol):
-    """One way to compute a `RealDFT`. The names are those used there."""
+class Product:
+    """The whole matrix at once."""
 
-    order: Tensor | None
-    rows: int
-
-    def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call: ...
-
-    def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call: ...
-
-
-class Line:
-    """One axis: the whole matrix at once."""
-
-    def __init__(self, n: int, kind: Tensor) -> None:
-        self.order: Tensor | None = None
-        self.rows = n
-        self._matrix = _axis_dft(n).to(kind)
+    def __init__(self, matrix: Tensor, order: Tensor | None = None) -> None:
+        self.order, self.rows = order, len(matrix)
+        self._matrix = matrix
 
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
         return partial(torch.mm, self._matrix, x, out=out)
@@ -47,13 +37,9 @@ class Plane:
     def __init__(self, n1: int, n2: int, kind: Tensor) -> None:
         self.order: Tensor | None = None
         self._grid = n1, n2
-        first, last = _axis_dft(n1), _axis_dft(n2)
-        pairs_1, own_1, pairs_2, own_2 = (
-            len(_half(n1)),
-            len(_own(n1)),
-            len(_half(n2)),
-            len(_own(n2)),
-        )
+        first, last = axis_dft(n1), axis_dft(n2)
+        pairs_1, own_1 = len(_half(n1)), len(_own(n1))
+        pairs_2, own_2 = len(_half(n2)), len(_own(n2))
         slots = pairs_2 + 1
         along = last.new_zeros(slots, 2, n2)
         along[:pairs_2] = last[: 2 * pairs_2].view(pairs_2, 2, n2)
@@ -77,7 +63,7 @@ class Plane:
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
         n1, n2 = self._grid
         slots, width = len(self._across), x.shape[1]
-        columns = _part(scratch, n1, 2 * slots, width)
+        columns = part(scratch, n1, 2 * slots, width)
         by_slot = columns.view(2 * n1, slots, width).transpose(0, 1)
         along, signals = self._along.expand(n1, -1, -1), x.view(n1, n2, width)
         coordinates = out.view(slots, 2 * n1, width)
@@ -89,7 +75,7 @@ class Plane:
     def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call:
         n1, n2 = self._grid
         slots, width = len(self._across), x_hat.shape[1]
-        columns = _part(scratch, slots, 2 * n1, width)
+        columns = part(scratch, slots, 2 * n1, width)
         by_row = columns.view(2 * slots, n1, width).transpose(0, 1)
         back, coordinates = self._along_back.expand(n1, -1, -1), x_hat.view(slots, 2 * n1, width)
         signals = out.view(n1, n2, width)
@@ -130,8 +116,9 @@ class FoldedPlane:
 
     def transform(self, x: Tensor, out: Tensor, scratch: Tensor) -> Call:
         first, last = self._first, self._last
-        signals, folded = (part.view(first.n, last.n, -1) for part in (x, _part(scratch, *x.shape)))
-        halves, products = self._by_parity(out), self._by_parity(_part(scratch, *x.shape))
+        room = part(scratch, *x.shape)
+        signals, folded = (memory.view(first.n, last.n, -1) for memory in (x, room))
+        halves, products = self._by_parity(out), self._by_parity(room)
         calls: list[Call] = [
             partial(folded[first.own].copy_, signals[first.own]),
             *_sum_and_difference(
@@ -152,7 +139,7 @@ class FoldedPlane:
 
     def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call:
         first, last = self._first, self._last
-        products, halves = self._by_parity(_part(scratch, *out.shape)), self._by_parity(out)
+        products, halves = self._by_parity(part(scratch, *out.shape)), self._by_parity(out)
         sums, copies = self._links(products, x_hat)
         calls: list[Call] = [partial(torch.mul, b, factor, out=a) for a, b, factor in copies]
         for a, b, total, difference in sums:
@@ -230,8 +217,8 @@ class _FoldedAxis:
         own, even = len(_own(n)), n - self.pairs
         self.own, self.paired = slice(0, own), slice(own, even)
         self.even, self.odd = slice(0, even), slice(even, n)
-        cosines, sines = _axis_dft(n)[: 2 * self.pairs].view(-1, 2, n).unbind(1)
-        selfs, places = _axis_dft(n)[2 * self.pairs :], _folded_order(n)
+        cosines, sines = axis_dft(n)[: 2 * self.pairs].view(-1, 2, n).unbind(1)
+        selfs, places = axis_dft(n)[2 * self.pairs :], _folded_order(n)
         self.cosines = torch.cat([selfs, cosines])[:, places[self.even]].to(kind)
         self.sines = sines[:, places[self.paired]].to(kind)
 
@@ -266,9 +253,9 @@ def _in_turn(*calls: Call) -> Call:
     return run
 
 
-def _part(scratch: Tensor, *shape: int) -> Tensor:
+def part(memory: Tensor, *shape: int) -> Tensor:
     """The first elements of a working memory, in a shape."""
-    return scratch[: torch.Size(shape).numel()].view(shape)
+    return memory[: torch.Size(shape).numel()].view(shape)
 
 
 def _own(n: int) -> list[int]:
@@ -307,7 +294,7 @@ def _angles(k: Tensor, n: int) -> Tensor:
     return (torch.outer(k, torch.arange(n)) % n).to(torch.float64) * (2 * torch.pi / n)
 
 
-def _axis_dft(n: int) -> Tensor:
+def axis_dft(n: int) -> Tensor:
     """The matrix of a `RealDFT` with one axis, in float64."""
     omega, pairs = line_frequencies(n)
     angle = _angles(omega[:, 0], n)

@@ -137,28 +137,19 @@ class Frequencies:
 @lru_cache(maxsize=64)
 def _frequencies(grid: tuple[int, ...]) -> Frequencies:
     with torch.device("cpu"):  # whatever the caller's default device is: the result is kept
-        return _count(grid)
-
-
-def _count(grid: tuple[int, ...]) -> Frequencies:
-    axes = [_signed(n) for n in grid[:-1]] + [torch.arange(grid[-1] // 2 + 1)]
-    omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
-    sizes = torch.tensor(grid)
-    # Column 0 and an even axis' last column are their own mirror images: both members of a pair
-    # stand there, and only the last axis decides it. The first other axis tells the members apart.
-    mirrored = (2 * omega) % sizes == 0
-    second = torch.zeros(len(omega), dtype=torch.bool)
-    for axis in reversed(range(len(grid) - 1)):
-        second = torch.where(mirrored[:, axis], second, omega[:, axis] < 0)
-    multiplicity = torch.where(mirrored.all(dim=1), 1, 2)
-    multiplicity[mirrored[:, -1] & second] = 0
-    return Frequencies(
-        grid=grid,
-        omega=omega,
-        degree=omega.abs().sum(dim=1),
-        weight=torch.where(mirrored[:, -1], 1, 2),
-        multiplicity=multiplicity,
-    )
+        axes = [_signed(n) for n in grid[:-1]] + [torch.arange(grid[-1] // 2 + 1)]
+        omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
+        # Column 0 and an even axis' last column are their own mirror images: both members of a
+        # pair stand there, and only the last axis decides it. The first other axis tells the
+        # members apart.
+        mirrored = (2 * omega) % torch.tensor(grid) == 0
+        second = torch.zeros(len(omega), dtype=torch.bool)
+        for axis in reversed(range(len(grid) - 1)):
+            second = torch.where(mirrored[:, axis], second, omega[:, axis] < 0)
+        multiplicity = torch.where(mirrored.all(dim=1), 1, 2)
+        multiplicity[mirrored[:, -1] & second] = 0
+        weight = torch.where(mirrored[:, -1], 1, 2)
+        return Frequencies(grid, omega, omega.abs().sum(dim=1), weight, multiplicity)
 
 
 def _signed(n: int) -> Tensor:

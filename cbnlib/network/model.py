@@ -20,6 +20,7 @@ from cbnlib._checks import (
     check_flag,
     check_positive,
     check_type,
+    hold,
 )
 from cbnlib.network.layers import CircularConv, GlobalPool, Parametrization, check_window
 from cbnlib.network.resampling import Method, Resample
@@ -47,9 +48,8 @@ class CoarseStage:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        object.__setattr__(self, "first", check_count("first coarse layer", self.first))
-        last = check_count("last coarse layer", self.last, minimum=self.first)
-        object.__setattr__(self, "last", last)
+        first = check_count("first coarse layer", self.first)
+        hold(self, first=first, last=check_count("last coarse layer", self.last, minimum=first))
         check_choice("resampling", self.method, get_args(Method))
 
 
@@ -95,24 +95,21 @@ class CNNConfig:
         check_choice("head", self.head, get_args(Head))
         check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         check_choice("parametrization", self.parametrization, get_args(Parametrization))
-        minimum = 2 if self.head == "pooling" else 1
-        clean = {
-            "width": check_count("width", self.width),
-            "depth": check_count("depth", self.depth, minimum=minimum),
-            "c_in": check_count("c_in", self.c_in),
-            "c_out": check_count("c_out", self.c_out),
-            "window": None if self.window is None else check_window(self.window, self.grid),
-            "bias": check_flag("bias", self.bias),
-            "gain": check_positive("gain", self.gain),
-        }
-        for name, value in clean.items():
-            object.__setattr__(self, name, value)
+        hold(
+            self,
+            width=check_count("width", self.width),
+            depth=check_count("depth", self.depth, minimum=2 if self.head == "pooling" else 1),
+            c_in=check_count("c_in", self.c_in),
+            c_out=check_count("c_out", self.c_out),
+            window=None if self.window is None else check_window(self.window, self.grid),
+            bias=check_flag("bias", self.bias),
+            gain=check_positive("gain", self.gain),
+        )
         if self.coarse is not None:
-            check_type("coarse", self.coarse, CoarseStage)
-        # An equivariant network's output is on the full grid; pooling takes any.
-        largest = self.depth - 1
-        if self.coarse is not None and self.coarse.last > largest:
-            raise ValueError(f"last coarse layer must be <= {largest}, got {self.coarse.last}")
+            last = check_type("coarse", self.coarse, CoarseStage).last
+            # An equivariant network's output is on the full grid; pooling takes any.
+            if last > self.depth - 1:
+                raise ValueError(f"last coarse layer must be <= {self.depth - 1}, got {last}")
 
     def grid_of(self, layer: int) -> tuple[int, ...]:
         """Grid of a layer, counted from 1."""

@@ -25,9 +25,9 @@ from cbnlib._checks import check_grid, check_precision
 from cbnlib.network._dft_ways import (
     Call,
     FoldedPlane,
-    Line,
     Plane,
-    Way,
+    Product,
+    axis_dft,
     line_frequencies,
     plane_frequencies,
 )
@@ -77,7 +77,7 @@ class RealDFT:
         kind = check_precision("dtype", torch.empty(0, dtype=dtype, device=device))
         if len(self.grid) == 1:
             self._omega, self.pairs = line_frequencies(self.grid[0])
-            self._way: Way = Line(self.grid[0], kind)
+            self._way: Product | Plane | FoldedPlane = Product(axis_dft(self.grid[0]).to(kind))
         else:
             n1, n2 = self.grid
             self._omega, self.pairs = plane_frequencies(n1, n2)
@@ -123,17 +123,14 @@ class RealDFT:
         return self._way.invert(x_hat, out, scratch)
 
 
-class PartialDFT:
+class PartialDFT(RealDFT):
     r"""Some of the coordinates of a `RealDFT`, by one small matrix: for signals of few modes.
+
+    `pairs`, `omega`, `rows` and `count` are about these coordinates alone. To invert, the others
+    are 0.
 
     Attributes:
         coordinates: Which coordinates of the full transform, in its order, shape `[count]`.
-        pixels: As in the full transform.
-        order: As in the full transform, so that signals can go from one to the other.
-        pairs: Number of pairs among them.
-        omega: As in the full transform, of those that are left.
-        rows: Their number.
-        count: Their number.
     """
 
     def __init__(self, full: RealDFT, modes: Tensor, dtype: torch.dtype) -> None:
@@ -148,21 +145,14 @@ class PartialDFT:
         pairs, selfs = modes[modes < full.pairs], modes[modes >= full.pairs]
         both = torch.stack([2 * pairs, 2 * pairs + 1], dim=1).flatten()
         self.coordinates = torch.cat([both, selfs + full.pairs])
-        self.pixels, self.order, self.pairs = full.pixels, full.order, len(pairs)
-        self.omega, self.rows = full.omega[modes], len(self.coordinates)
-        self.count = self.rows
+        self.grid, self.pixels, self.pairs = full.grid, full.pixels, len(pairs)
+        self._omega = full.omega[modes]
+        self.rows = self.count = len(self.coordinates)
         places = torch.eye(full.pixels, dtype=torch.float64)
         matrix = places.new_zeros(exact.rows, full.pixels)
         exact.transform(places, matrix, torch.zeros_like(matrix))()
-        self._matrix = matrix[self.coordinates].to(dtype)
-
-    def transform(self, x: Tensor, out: Tensor, _scratch: Tensor) -> Call:
-        """As `RealDFT.transform`, for these coordinates."""
-        return lambda: torch.mm(self._matrix, x, out=out)
-
-    def invert(self, x_hat: Tensor, out: Tensor, _scratch: Tensor) -> Call:
-        """As `RealDFT.invert`; the other coordinates are 0."""
-        return lambda: torch.mm(self._matrix.T, x_hat, out=out)
+        # The order of the full transform, so that signals can go from one to the other.
+        self._way = Product(matrix[self.coordinates].to(dtype), full.order)
 
 
 @lru_cache(maxsize=64)
@@ -192,21 +182,17 @@ class _Stored:
 @lru_cache(maxsize=64)
 def _stored(grid: tuple[int, ...]) -> _Stored:
     with torch.device("cpu"):
-        return _match(grid)
-
-
-def _match(grid: tuple[int, ...]) -> _Stored:
-    dft, sizes = RealDFT(grid), torch.tensor(grid)
-    places = {tuple(omega): i for i, omega in enumerate(dft.omega.tolist())}
-    place, sign = [], []
-    first: dict[int, int] = {}
-    for i, omega in enumerate(frequencies(grid).omega):
-        here, there = (tuple((s * omega % sizes).tolist()) for s in (1, -1))
-        place.append(places[here if here in places else there])
-        sign.append(1.0 if here in places else -1.0)
-        first.setdefault(place[-1], i)
-    order = torch.tensor([first[i] for i in range(len(places))])
-    return _Stored(dft.pairs, torch.tensor(place), torch.tensor(sign), order)
+        dft, sizes = RealDFT(grid), torch.tensor(grid)
+        places = {tuple(omega): i for i, omega in enumerate(dft.omega.tolist())}
+        place, sign = [], []
+        first: dict[int, int] = {}
+        for i, omega in enumerate(frequencies(grid).omega):
+            here, there = (tuple((s * omega % sizes).tolist()) for s in (1, -1))
+            place.append(places[here if here in places else there])
+            sign.append(1.0 if here in places else -1.0)
+            first.setdefault(place[-1], i)
+        order = torch.tensor([first[i] for i in range(len(places))])
+        return _Stored(dft.pairs, torch.tensor(place), torch.tensor(sign), order)
 
 
 def coordinates_to_blocks(w_hat: Tensor, grid: tuple[int, ...]) -> Tensor:

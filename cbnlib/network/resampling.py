@@ -67,27 +67,27 @@ class Resample(nn.Module):
         return y
 
     def _reduce(self, x: Tensor) -> Tensor:
+        if self.method == "stride":
+            return x[self._every]
         blocks: Tensor = x.unflatten(2, (self.coarse[0], self.steps[0]))
         if len(self.steps) == 2:
             blocks = blocks.unflatten(4, (self.coarse[1], self.steps[1]))
-        inner = tuple(range(3, blocks.ndim, 2))
-        if self.method == "average":
-            means: Tensor = blocks.mean(dim=inner)
-            return means
-        for axis in reversed(inner):
-            blocks = blocks.select(axis, 0)
-        return blocks
+        means: Tensor = blocks.mean(dim=tuple(range(3, blocks.ndim, 2)))
+        return means
 
     def _spread(self, x: Tensor) -> Tensor:
-        axes = range(2, x.ndim)
-        if self.method == "average":
-            for axis, step in zip(axes, self.steps, strict=True):
-                x = x.repeat_interleave(step, dim=axis)
-            return x / math.prod(self.steps)
-        y = x.new_zeros(*x.shape[:2], *self.fine)
-        every = [slice(None, None, step) for step in self.steps]
-        y[..., *every] = x  # type: ignore[index]  # torch declares no unpacked slices
-        return y
+        if self.method == "stride":
+            y = x.new_zeros(*x.shape[:2], *self.fine)
+            y[self._every] = x
+            return y
+        for axis, step in enumerate(self.steps, start=2):
+            x = x.repeat_interleave(step, dim=axis)
+        return x / math.prod(self.steps)
+
+    @property
+    def _every(self) -> tuple[slice, ...]:
+        """Every `s`-th pixel of a batch of signals."""
+        return (slice(None), slice(None), *(slice(None, None, step) for step in self.steps))
 
 
 def crop_noise(blocks: Tensor, fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tensor:

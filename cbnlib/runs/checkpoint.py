@@ -56,13 +56,7 @@ class Checkpointer:
         return self._before + time.monotonic() - self._start
 
     def resume(self, loop: TrainingLoop) -> bool:
-        """Put the checkpoint back, if there is an undamaged one.
-
-        Args:
-            loop: A loop at its start.
-
-        Returns:
-            Whether there was one.
+        """Put the checkpoint back into a loop at its start; return whether there was a good one.
 
         Raises:
             ForeignRecordError: If it is that of another experiment.

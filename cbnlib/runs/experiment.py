@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cbnlib._checks import check_choice, check_count, check_type
+from cbnlib._checks import check_choice, check_count, check_type, hold
 from cbnlib.network.model import CNNConfig, CoarseStage
 from cbnlib.tasks import TASKS, Task
 from cbnlib.training.budget import Budget
@@ -61,8 +61,9 @@ def canonical(value: JSON) -> str:
     )
 
 
-def _as_it_is(value: object) -> object:
-    return value
+def digest_of(facts: JSON) -> str:
+    """SHA-256 of the canonical text of facts, in hexadecimal."""
+    return hashlib.sha256(canonical(facts).encode()).hexdigest()
 
 
 def _integer(value: object) -> object:
@@ -138,12 +139,13 @@ class TaskSpec:
             value = self.options.get(name, parameter.default)
             if value is inspect.Parameter.empty:
                 raise ValueError(f"task {self.name!r} needs the option {name!r}")
-            complete[name] = _CANONICAL.get(parameter.annotation, _as_it_is)(value)
+            normal = _CANONICAL.get(parameter.annotation)
+            complete[name] = value if normal is None else normal(value)
         try:
             text = canonical(complete)
         except (TypeError, ValueError) as error:
             raise ValueError(f"options of task {self.name!r} are no JSON: {error}") from error
-        object.__setattr__(self, "options", json.loads(text))
+        hold(self, options=json.loads(text))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskSpec) and self._text == other._text
@@ -200,19 +202,21 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check tasks, seeds and start, write the budget in its one form."""
-        tasks = tuple(check_type("task", task, TaskSpec) for task in _several("tasks", self.tasks))
-        seeds = tuple(check_count("seed", s, minimum=0) for s in _several("seeds", self.seeds))
+        for name in ("tasks", "seeds"):
+            if not isinstance(values := getattr(self, name), list | tuple | range):
+                raise TypeError(f"{name} must be a list or tuple, got {values!r:.80}")
+        tasks = tuple(check_type("task", task, TaskSpec) for task in self.tasks)
+        seeds = tuple(check_count("seed", seed, minimum=0) for seed in self.seeds)
         if not tasks or not seeds:
             raise ValueError("an experiment needs at least one task and one seed")
-        object.__setattr__(self, "tasks", tasks)
-        object.__setattr__(self, "seeds", seeds)
+        hold(self, tasks=tasks, seeds=seeds)
         check_type("network", self.network, CNNConfig)
         check_type("training", self.training, TrainConfig)
         check_type("label", self.label, str)
         self._check_start()
         if self.training.budget is not None:
             budget = Budget.parse(self.training.budget, self.network.grid)
-            object.__setattr__(self, "training", replace(self.training, budget=str(budget)))
+            hold(self, training=replace(self.training, budget=str(budget)))
 
     def _check_start(self) -> None:
         if not self.start:
@@ -282,7 +286,7 @@ class Experiment:
 
     def digest(self) -> str:
         """SHA-256 of the canonical text of the facts, in hexadecimal."""
-        return hashlib.sha256(canonical(self.facts()).encode()).hexdigest()
+        return digest_of(self.facts())
 
     @property
     def folder_name(self) -> str:
@@ -314,13 +318,6 @@ def single(
     """
     check_type("training", training, TrainConfig)
     return Experiment((TaskSpec(name, options),), network, training, (training.seed,), label)
-
-
-def _several(name: str, values: object) -> Sequence[Any]:
-    """A list, a tuple or a range, and no single value."""
-    if not isinstance(values, list | tuple | range):
-        raise TypeError(f"{name} must be a list or tuple, got {values!r:.80}")
-    return values
 
 
 def _facts(part: str, config: CNNConfig | TrainConfig | CoarseStage) -> dict[str, Any]:

@@ -5,6 +5,7 @@ do all that a narrower one can, so the loss of a narrower one is within its reac
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,14 +59,21 @@ def _problem(facts: dict[str, Any], task: dict[str, Any]) -> str:
 def known_networks(records: Path) -> Iterator[Known]:
     """All networks of the records in a folder, but for those whose training failed."""
     for file in sorted(records.glob(f"*/{DOCUMENT}")):
-        document = parse_json(file.read_bytes())
-        facts = document["experiment"]
-        tasks = [task for task in facts["tasks"] for _ in facts["seeds"]]
-        for i, (task, network) in enumerate(zip(tasks, document["networks"], strict=True)):
-            if not network.get("failure"):
-                loss = network["fit"] + facts["training"]["ridge"] * network["norm"]
-                problem = _problem(facts, TaskSpec(**task).facts())
-                yield Known(loss, facts["network"]["width"], problem, file.parent, i)
+        yield from _networks_of(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _networks_of(file: Path, _changed: int) -> list[Known]:
+    """Those of one record, which is read again only if its file was changed."""
+    document, known = parse_json(file.read_bytes()), []
+    facts = document["experiment"]
+    tasks = [task for task in facts["tasks"] for _ in facts["seeds"]]
+    for i, (task, network) in enumerate(zip(tasks, document["networks"], strict=True)):
+        if not network.get("failure"):
+            loss = network["fit"] + facts["training"]["ridge"] * network["norm"]
+            problem = _problem(facts, TaskSpec(**task).facts())
+            known.append(Known(loss, facts["network"]["width"], problem, file.parent, i))
+    return known
 
 
 def best_known(experiment: Experiment, records: Path) -> Known | None:

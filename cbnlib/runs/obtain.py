@@ -208,10 +208,62 @@ def _train(
         _check_loss(task, experiment.training)
     if checkpoint is not None:
         check_room(experiment, [len(task.x) for task in tasks])
-    if len(experiment.members) == 1:
-        model = _first_network(experiment, roots)
-        return [_train_one(experiment, model, tasks[0], checkpoint, progress)]
-    return _train_several(experiment, tasks, checkpoint, progress)
+    training = experiment.training
+    of_member = [task for task in tasks for _ in experiment.seeds]
+    if len(of_member) == 1:
+        models = [_first_network(experiment, roots)]
+        steps = snapshot_steps(training.steps, training.snapshots)
+    else:
+        models = [CNN(experiment.network, seed=seed) for _, seed in experiment.members]
+        steps = [0, training.steps]
+    recorders = [SpectraRecorder(model, steps, tasks[0].x) for model in models]
+    start, failure = time.monotonic(), ""
+    try:
+        history = _history(recorders, of_member, training, checkpoint, progress)
+    except TrainingDivergedError as error:
+        history, failure = error.history, str(error)
+    spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
+    provenance = Provenance.now(spent)
+    runs = []
+    for task, recorder in zip(of_member, recorders, strict=True):
+        run = _unmeasured(task, recorder.model, training, history, provenance)
+        runs.append(failed(run, failure) if failure else _measured(run, task, recorder))
+    return runs
+
+
+def _history(
+    recorders: Sequence[SpectraRecorder],
+    tasks: Sequence[Task],
+    training: TrainConfig,
+    checkpoint: Checkpointer | None,
+    progress: bool,
+) -> History:
+    """Train the recorders' networks, one alone and several as an ensemble."""
+    x, models = tasks[0].x, [recorder.model for recorder in recorders]
+    if len(recorders) == 1:
+        [recorder] = recorders
+        if checkpoint is not None:
+            checkpoint.snapshots = recorder
+        return train(
+            recorder.model,
+            x,
+            tasks[0].y,
+            training,
+            checkpoint=checkpoint,
+            observe=lambda step, _: recorder.observe(step),
+            observe_at=recorder.steps,
+            progress=progress,
+        )
+    if not all(torch.equal(task.x, x) for task in tasks):
+        raise ValueError("the tasks of an ensemble must have the same inputs")
+    for recorder in recorders:
+        recorder.observe(0)
+    y = torch.stack([task.y for task in tasks])
+    history = train_ensemble(models, x, y, training, checkpoint=checkpoint, progress=progress)
+    if training.steps:
+        for recorder in recorders:
+            recorder.observe(training.steps)
+    return history
 
 
 def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
@@ -231,6 +283,9 @@ def _first_network(experiment: Experiment, roots: Sequence[Path]) -> CNN:
 def _parent(experiment: Experiment, roots: Sequence[Path]) -> CNN:
     """The network of the record that an experiment goes on from, as deep as it wants it."""
     path = record_of(experiment.start, roots)
+    if path is None:
+        told = [str(root) for root in roots]
+        raise FileNotFoundError(f"no record of {experiment.start} in {told}")
     [run] = load_record(path, experiment.start)[1]
     wanted = experiment.network
     shallow = min(run.network.depth, wanted.depth)
@@ -262,85 +317,19 @@ def _folders(digest: str, root: Path) -> list[Path]:
     return sorted(root.glob(f"*-{digest[:12]}"))
 
 
-def record_of(digest: str, roots: Sequence[Path]) -> Path:
-    """The record of an experiment, by its digest.
+def record_of(digest: str, roots: Sequence[Path]) -> Path | None:
+    """The record of an experiment, by its digest; None if there is none.
 
     Args:
         digest: The experiment's.
         roots: Folders that hold records, or the folders of experiments with records in them.
-
-    Raises:
-        FileNotFoundError: If there is none.
     """
     for root in roots:
         for folder in _folders(digest, root):
             for path in (folder / RECORD, folder):
                 if (path / store.SUMS).exists():
                     return path
-    raise FileNotFoundError(f"no record of {digest} in {[str(root) for root in roots]}")
-
-
-def _train_one(
-    experiment: Experiment,
-    model: CNN,
-    task: Task,
-    checkpoint: Checkpointer | None,
-    progress: bool,
-) -> Run:
-    training, start = experiment.training, time.monotonic()
-    recorder = SpectraRecorder(model, snapshot_steps(training.steps, training.snapshots), task.x)
-    if checkpoint is not None:
-        checkpoint.snapshots = recorder
-    try:
-        history = train(
-            model,
-            task.x,
-            task.y,
-            training,
-            checkpoint=checkpoint,
-            observe=lambda step, _: recorder.observe(step),
-            observe_at=recorder.steps,
-            progress=progress,
-        )
-        failure = ""
-    except TrainingDivergedError as error:
-        history, failure = error.history, str(error)
-    run = _unmeasured(task, model, training, history, _provenance(checkpoint, start))
-    return failed(run, failure) if failure else _measured(run, task, recorder)
-
-
-def _provenance(checkpoint: Checkpointer | None, start: float) -> Provenance:
-    """Return the provenance of a run that ends now, with the seconds of all its processes."""
-    spent = checkpoint.seconds_spent if checkpoint is not None else time.monotonic() - start
-    return Provenance.now(spent)
-
-
-def _train_several(
-    experiment: Experiment, tasks: list[Task], checkpoint: Checkpointer | None, progress: bool
-) -> list[Run]:
-    training, start = experiment.training, time.monotonic()
-    x = tasks[0].x
-    if not all(torch.equal(task.x, x) for task in tasks):
-        raise ValueError("the tasks of an ensemble must have the same inputs")
-    of_member = [task for task in tasks for _ in experiment.seeds]
-    models = [CNN(experiment.network, seed=seed) for _, seed in experiment.members]
-    recorders = [SpectraRecorder(model, {0, training.steps}, x) for model in models]
-    for recorder in recorders:
-        recorder.observe(0)
-    y = torch.stack([task.y for task in of_member])
-    try:
-        history = train_ensemble(models, x, y, training, checkpoint=checkpoint, progress=progress)
-        failure = ""
-    except TrainingDivergedError as error:
-        history, failure = error.history, str(error)
-    provenance = _provenance(checkpoint, start)
-    runs = []
-    for task, model, recorder in zip(of_member, models, recorders, strict=True):
-        run = _unmeasured(task, model, training, history, provenance)
-        if training.steps and not failure:
-            recorder.observe(training.steps)
-        runs.append(failed(run, failure) if failure else _measured(run, task, recorder))
-    return runs
+    return None
 
 
 def _unmeasured(
@@ -367,16 +356,12 @@ def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> 
     fit = evaluate(model, task.x, task.y, loss=task.loss)
     if not math.isfinite(fit):
         return failed(run, f"the data loss is {fit} after the last step")
-    return replace(
-        run,
-        fit=fit,
-        norm=float(model.parameter_norm().detach()),
-        spectra=recorder.taken if recorder is not None else [],
-        activations=pre_activation_spectra(model, task.x[:MEASURED])
-        if recorder is not None
-        else [],
-        held_out=_on_held_out(model, task),
-    )
+    norm, held_out = float(model.parameter_norm().detach()), _on_held_out(model, task)
+    run = replace(run, fit=fit, norm=norm, held_out=held_out)
+    if recorder is None:
+        return run
+    activations = pre_activation_spectra(model, task.x[:MEASURED])
+    return replace(run, spectra=recorder.taken, activations=activations)
 
 
 @torch.no_grad()

@@ -199,12 +199,7 @@ class Run:
 
 
 def failed(run: Run, failure: str) -> Run:
-    """The run as one whose training failed; the weights of its network become NaN.
-
-    Args:
-        run: Before it failed.
-        failure: Why.
-    """
+    """The run as one whose training failed, and why; the weights of its network become NaN."""
     with torch.no_grad():
         for parameter in run.model.parameters():
             parameter.fill_(math.nan)

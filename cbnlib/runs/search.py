@@ -6,7 +6,6 @@ upper bound. Every network that it trains is an experiment with a record: a sear
 is called again and goes on, and what lies in the records is not trained again.
 """
 
-import hashlib
 import math
 import os
 import sys
@@ -17,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from cbnlib._checks import check_count, check_flag, check_type
+from cbnlib._checks import check_count, check_flag, check_type, hold
 from cbnlib._extras import extra
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CNN
 from cbnlib.runs import store
-from cbnlib.runs.experiment import Experiment, canonical
+from cbnlib.runs.experiment import Experiment, digest_of
 from cbnlib.runs.obtain import obtain, record_of
 from cbnlib.runs.record import load_record
 from cbnlib.runs.run import Run
 from cbnlib.runs.sweep import sweep
-from cbnlib.training.budget import Budget, Confinement, degree_of, mode_of
+from cbnlib.training.budget import Budget, Confinement, degree_of, middle_of, mode_of
 
 with extra("runs"):
     from tqdm import tqdm
@@ -144,7 +143,7 @@ class Search:
         check_count("finish", self.finish, minimum=0)
         if self.degree is not None:
             check_count("degree", self.degree, minimum=0)
-        object.__setattr__(self, "again", check_flag("again", self.again))
+        hold(self, again=check_flag("again", self.again))
         nothing = Budget(self.start.network.grid, {})
         self.candidate(nothing, self.start)
         Confinement(CNN(self.start.network, seed=0), nothing, self.layers)
@@ -173,7 +172,8 @@ class Search:
         freqs, grid = frequencies(uses.grid), uses.grid
         at_modes = [mode_of(w, grid) for w in freqs.omega[freqs.modes].tolist()]
         modes = [w for w in at_modes if self.degree is None or degree_of(w) <= self.degree]
-        most = self._channels
+        held = middle_of(CNN(self.start.network, seed=0), self.layers)
+        most = min(min(conv.c_in, conv.c_out) for conv in held)
         room = [w for w in modes if uses.directions.get(w, 0) < most]
         yield uses, "stay"
         for omega in uses.directions:
@@ -184,13 +184,6 @@ class Search:
             for new in room:
                 if new != old and abs(degree_of(new) - degree_of(old)) <= 1:
                     yield uses.changed(old, -1).changed(new, 1), "swap"
-
-    @property
-    def _channels(self) -> int:
-        """The most directions that every held layer can have at a mode."""
-        first, last = self.layers
-        held = CNN(self.start.network, seed=0).convs[first - 1 : last]
-        return min(min(conv.c_in, conv.c_out) for conv in held)
 
     def outcome(self, experiment: Experiment, move: str, run: Run) -> Tried:
         """Return the outcome of an experiment."""
@@ -219,7 +212,7 @@ class Search:
 
     def digest(self) -> str:
         """SHA-256 of the canonical text of the facts, in hexadecimal."""
-        return hashlib.sha256(canonical(self.facts()).encode()).hexdigest()
+        return digest_of(self.facts())
 
     @property
     def folder_name(self) -> str:
@@ -270,7 +263,7 @@ def search(
     tried = [plan.outcome(plan.start, "start", run)]
 
     def train(new: Sequence[tuple[Experiment, str]]) -> list[Tried]:
-        missing = [e for e, _ in new if not _is_there(e, records)]
+        missing = [e for e, _ in new if record_of(e.digest(), roots[:-1]) is None]
         done = sweep(
             missing,
             root,
@@ -281,7 +274,14 @@ def search(
             progress=progress and bool(missing),
         )
         errors = {failed.digest: failed.error for failed in done.failed}
-        return [_outcome(plan, e, move, roots, errors) for e, move in new]
+        outcomes = []
+        for experiment, move in new:
+            if (found := _run_of(experiment, roots)) is None:
+                digest = experiment.digest()
+                why = errors.get(digest, f"no record of {digest}")
+                raise ValueError(f"{experiment.label}: {why}")
+            outcomes.append(plan.outcome(experiment, move, found))
+        return outcomes
 
     seen = {str(tried[0].budget)} if plan.start.training.budget is not None else set[str]()
     for number in range(1, plan.rounds + 1):
@@ -304,23 +304,14 @@ def search(
 
 
 def _with_network(result: SearchResult, roots: Sequence[Path]) -> SearchResult:
-    digest = result.best.experiment.digest()
-    try:
-        [run] = load_record(record_of(digest, roots), digest)[1]
-    except FileNotFoundError:
-        return result
-    return replace(result, network=run)
+    return replace(result, network=_run_of(result.best.experiment, roots))
 
 
-def _outcome(
-    plan: Search, experiment: Experiment, move: str, roots: Sequence[Path], errors: dict[str, str]
-) -> Tried:
+def _run_of(experiment: Experiment, roots: Sequence[Path]) -> Run | None:
+    """The run of an experiment's record, if there is one."""
     digest = experiment.digest()
-    try:
-        [run] = load_record(record_of(digest, roots), digest)[1]
-    except FileNotFoundError as error:
-        raise ValueError(f"{experiment.label}: {errors.get(digest, error)}") from error
-    return plan.outcome(experiment, move, run)
+    path = record_of(digest, roots)
+    return None if path is None else load_record(path, digest)[1][0]
 
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
@@ -335,14 +326,6 @@ def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tupl
                 yield experiment, move
 
 
-def _is_there(experiment: Experiment, records: Sequence[Path]) -> bool:
-    try:
-        record_of(experiment.digest(), [Path(root) for root in records])
-    except FileNotFoundError:
-        return False
-    return True
-
-
 def _parents(tried: Sequence[Tried], beam: int) -> list[Tried]:
     """The best networks, one for each set of modes in use."""
     found: dict[Budget, Tried] = {}
@@ -353,13 +336,7 @@ def _parents(tried: Sequence[Tried], beam: int) -> list[Tried]:
 
 
 def save_search(folder: Path, plan: Search, result: SearchResult) -> None:
-    """Write the table of a result as a sealed folder.
-
-    Args:
-        folder: Its name.
-        plan: Definition of the search.
-        result: Its result.
-    """
+    """Write the table of a search's result as a sealed folder of this name."""
     rows = [*result.tried, *result.prices]
     digests = [t.experiment.digest() for t in rows]
     numbers = {name: [getattr(t, name) for t in rows] for name in NUMBERS}

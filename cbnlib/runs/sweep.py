@@ -8,11 +8,12 @@ checkpoints.
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -29,10 +30,6 @@ with extra("runs"):
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
     from tqdm import tqdm
-
-if TYPE_CHECKING:
-    from distributed import Client
-
 
 CONNECT_SECONDS = 10.0
 """Seconds to wait for a Dask scheduler's answer."""
@@ -73,6 +70,7 @@ class FailedRun:
 
 
 Outcome: TypeAlias = FinishedRun | FailedRun
+_Call: TypeAlias = Callable[[Experiment], Outcome]
 
 
 @dataclass(frozen=True)
@@ -119,23 +117,27 @@ def grid_of(base: Experiment, **axes: Sequence[Any]) -> list[Experiment]:
     """
     of_network, of_training = ({f.name for f in fields(c)} for c in (CNNConfig, TrainConfig))
     check_type("base", base, Experiment)
-    for name, values in axes.items():
+    for name, axis in axes.items():
         check_choice("axis", name, of_network | of_training)
-        if isinstance(values, str) or not isinstance(values, Sized):
-            raise ValueError(f"values of axis {name!r} must be a list or tuple, got {values!r}")
-        check_count(f"number of values of axis {name!r}", len(values))
+        if isinstance(axis, str) or not isinstance(axis, Sized):
+            raise ValueError(f"values of axis {name!r} must be a list or tuple, got {axis!r}")
+        check_count(f"number of values of axis {name!r}", len(axis))
     if "seed" in axes and len(base.seeds) > 1:
         raise ValueError(f"axis 'seed' needs a base with one seed, got {base.seeds}")
     experiments = []
     for point in itertools.product(*axes.values()):
-        values_of = dict(zip(axes, point, strict=True))
-        changes = [f"{name}={value}" for name, value in values_of.items()]
+        values = dict(zip(axes, point, strict=True))
+        for_network, for_training = (
+            {name: value for name, value in values.items() if name in fields_of}
+            for fields_of in (of_network, of_training)
+        )
+        changes = [f"{name}={value}" for name, value in values.items()]
         experiments.append(
             replace(
                 base,
-                network=replace(base.network, **_only(of_network, values_of)),
-                training=replace(base.training, **_only(of_training, values_of)),
-                seeds=(values_of["seed"],) if "seed" in values_of else base.seeds,
+                network=replace(base.network, **for_network),
+                training=replace(base.training, **for_training),
+                seeds=(values["seed"],) if "seed" in values else base.seeds,
                 label=" ".join([base.label or base.tasks[0].name, *changes]),
             )
         )
@@ -203,11 +205,15 @@ def sweep(
         jobs.setdefault(experiment.digest(), experiment)
     outcomes = {digest: _earlier(job, root) for digest, job in jobs.items()}
     todo = [job for digest, job in jobs.items() if outcomes[digest] is None]
-    call = _Work(
-        root,
-        Path(data_folder).resolve() if data_folder is not None else None,
-        tuple(Path(folder).resolve() for folder in records),
+    call = partial(
+        _work,
+        root=root,
+        data_folder=Path(data_folder).resolve() if data_folder is not None else None,
+        records=tuple(Path(folder).resolve() for folder in records),
     )
+    arriving = _locally(call, todo, cores, retries)
+    if scheduler is not None and todo:
+        arriving = _on_cluster(call, todo, scheduler)
     with (
         tqdm(
             total=len(jobs),
@@ -217,7 +223,7 @@ def sweep(
             desc="sweep",
             unit="run",
         ) as bar,
-        _outcomes(call, todo, cores=cores, scheduler=scheduler, retries=retries) as arriving,
+        closing(arriving),
     ):
         for outcome in arriving:
             outcomes[outcome.digest] = outcome
@@ -232,30 +238,17 @@ def sweep(
     return result
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Obtain an experiment in a worker. It returns a summary: models stay where they are."""
-
-    root: Path
-    data_folder: Path | None
-    records: tuple[Path, ...] = ()
-
-    def __call__(self, experiment: Experiment) -> Outcome:
-        folder, threads = folder_of(experiment, self.root), torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            runs = run_experiment(
-                experiment,
-                folder=folder,
-                data_folder=self.data_folder,
-                records=self.records,
-                progress=False,
-            )
-        except Exception as error:
-            return _failure(experiment, error)
-        finally:
-            torch.set_num_threads(threads)
-        return _outcome(experiment, folder, runs, trained=True)
+def _work(experiment: Experiment, *, root: Path, **where: Any) -> Outcome:  # noqa: ANN401
+    """Run an experiment in a worker. It returns a summary: models stay where they are."""
+    folder, threads = folder_of(experiment, root), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        runs = run_experiment(experiment, folder=folder, progress=False, **where)
+    except Exception as error:
+        return _failure(experiment, error)
+    finally:
+        torch.set_num_threads(threads)
+    return _outcome(experiment, folder, runs, trained=True)
 
 
 def _earlier(experiment: Experiment, root: Path) -> Outcome | None:
@@ -282,23 +275,12 @@ def _failure(experiment: Experiment, error: BaseException) -> FailedRun:
     return FailedRun(experiment.folder_name, experiment.digest(), text)
 
 
-@contextmanager
-def _outcomes(
-    call: _Work, todo: list[Experiment], *, cores: int, scheduler: str | None, retries: int
-) -> Iterator[Iterator[Outcome]]:
-    """The outcomes as they arrive."""
-    if not todo:
-        yield iter(())
-    elif scheduler is None:
-        yield _locally(call, todo, cores, retries)
-    else:
-        with _client(scheduler) as client:
-            yield _on_cluster(call, todo, client)
-
-
-def _locally(call: _Work, todo: list[Experiment], cores: int, retries: int) -> Iterator[Outcome]:
+def _locally(call: _Call, todo: list[Experiment], cores: int, retries: int) -> Generator[Outcome]:
+    """The outcomes as they arrive from processes of this machine."""
     lost = {experiment.digest(): experiment for experiment in todo}
     for _ in range(1 + retries):
+        if not lost:
+            return
         parallel = joblib.Parallel(
             n_jobs=cores, backend="loky", batch_size=1, return_as="generator_unordered"
         )
@@ -308,16 +290,14 @@ def _locally(call: _Work, todo: list[Experiment], cores: int, retries: int) -> I
                 yield outcome
         except TerminatedWorkerError as error:
             reason = error
-        else:
-            return
     for experiment in lost.values():
         yield _failure(experiment, reason)
 
 
-@contextmanager
-def _client(scheduler: str) -> Iterator["Client"]:
+def _on_cluster(call: _Call, todo: list[Experiment], scheduler: str) -> Generator[Outcome]:
+    """The outcomes as they arrive from the workers of a Dask scheduler."""
     try:
-        from distributed import Client
+        from distributed import Client, as_completed
     except ImportError as error:
         raise ValueError(
             f"the scheduler {scheduler!r} needs Dask: pip install 'cbnlib[cluster]'"
@@ -327,20 +307,10 @@ def _client(scheduler: str) -> Iterator["Client"]:
     except OSError as error:
         raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {error}") from error
     with client:
-        yield client
-
-
-def _on_cluster(call: _Work, todo: list[Experiment], client: "Client") -> Iterator[Outcome]:
-    from distributed import as_completed
-
-    futures = {client.submit(call, job, pure=False): job for job in todo}
-    for future in as_completed(futures, loop=client.loop):
-        experiment = futures.pop(future)
-        error = future.exception()  # not one of the run's: its worker or the cluster failed
-        outcome = future.result() if error is None else _failure(experiment, error)
-        future.release()  # or it would be computed again if the worker that holds it dies
-        yield outcome
-
-
-def _only(names: set[str], values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in names}
+        futures = {client.submit(call, job, pure=False): job for job in todo}
+        for future in as_completed(futures, loop=client.loop):
+            experiment = futures.pop(future)
+            failure = future.exception()  # not one of the run's: its worker or the cluster failed
+            outcome = future.result() if failure is None else _failure(experiment, failure)
+            future.release()  # or it would be computed again if the worker that holds it dies
+            yield outcome

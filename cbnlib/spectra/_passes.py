@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import chain
 from typing import Any, Literal, TypeVar
 
@@ -119,16 +119,11 @@ def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> 
     def leave(module: nn.Module, _: object, output: object) -> None:
         see(module, calls[module], "output", output)
 
-    hooks = []
-    try:
+    with ExitStack() as hooks, uncompiled():
         for module in layers:
-            hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-            hooks.append(module.register_forward_hook(leave))
-        with uncompiled():
-            yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+            hooks.enter_context(module.register_forward_pre_hook(enter, with_kwargs=True))
+            hooks.enter_context(module.register_forward_hook(leave))
+        yield
 
 
 def uncompiled() -> AbstractContextManager[object]:

@@ -7,7 +7,7 @@ output, batch norm may follow in one call and not in the next.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -91,21 +91,19 @@ class Watch(Operations):
             inputs: What the network will get, a nest of tensors: weights may depend on it.
         """
         self._mark(inputs)
-        hooks = []
         try:
-            for conv in self.names:
-                enter = conv.register_forward_pre_hook(self._enter, with_kwargs=True, prepend=True)
-                leave = conv.register_forward_hook(self._leave, always_call=True)
-                hooks += [enter, leave]
-            with self:
+            with ExitStack() as hooks, self:
+                for conv in self.names:
+                    enter = conv.register_forward_pre_hook(
+                        self._enter, with_kwargs=True, prepend=True
+                    )
+                    hooks.enter_context(enter)
+                    hooks.enter_context(conv.register_forward_hook(self._leave, always_call=True))
                 yield
         except Exception as error:
             if self.calls:
                 error.add_note(f"last convolution called: {self.calls[-1].name!r}")
             raise
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def different_calls(self, name: str) -> dict[int, Call]:
         """The calls of one name, each the first of those that are alike, by number from 1."""

@@ -55,12 +55,17 @@ class KeptMode:
         """Real dimensions of all directions together."""
         return self.multiplicity * self.directions
 
-    def __str__(self) -> str:
-        """`DC×2`, `±1×1`, `±(1,2)×1`, or `8×1` for a Nyquist frequency."""
-        name = ",".join(map(str, self.omega))
-        name = f"({name})" if len(self.omega) > 1 else name
+    @property
+    def name(self) -> str:
+        """The frequency: `DC`, `±1`, `±(1,2)`, or `8` for a Nyquist frequency."""
+        text = ",".join(map(str, self.omega))
+        text = f"({text})" if len(self.omega) > 1 else text
         sign = "±" if self.multiplicity == 2 else ""
-        return f"{sign + name if any(self.omega) else 'DC'}×{self.directions}"
+        return sign + text if any(self.omega) else "DC"
+
+    def __str__(self) -> str:
+        """The frequency and the directions, as `±1×2`."""
+        return f"{self.name}×{self.directions}"
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,8 @@ def frequency_response(
     values = (each.sum(dim=0) if exact else each.mean(dim=0)).sqrt()
     error = torch.zeros_like(values)
     if not exact:  # of the square root
-        error = (
-            each.std(dim=0) / count**0.5 / (2 * values.clamp_min(torch.finfo(values.dtype).tiny))
-        )
+        tiny = torch.finfo(values.dtype).tiny
+        error = each.std(dim=0) / count**0.5 / (2 * values.clamp_min(tiny))
     return FrequencyResponse(tuple(start.shape[2:]), values, exact, error)
 
 
@@ -134,11 +133,8 @@ def _received(
         calls.append(tree_map_only(Tensor, Tensor.clone, (args, kwargs)) if not calls else None)
 
     hook = part.register_forward_pre_hook(enter, with_kwargs=True)
-    try:
-        with torch.no_grad(), uncompiled():
-            model(x)
-    finally:
-        hook.remove()
+    with hook, torch.no_grad(), uncompiled():
+        model(x)
     if not calls:
         raise ValueError(f"layer {layer!r} is not called in this pass")
     values, structure = tree_flatten(calls[0])

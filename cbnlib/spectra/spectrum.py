@@ -13,6 +13,7 @@ from cbnlib._checks import (
     check_grid,
     check_positive,
     check_type,
+    hold,
 )
 from cbnlib.network.frequencies import frequencies
 
@@ -56,7 +57,7 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         """Check the values, and store grid and stride as tuples."""
-        object.__setattr__(self, "grid", check_grid(self.grid, 3))
+        hold(self, grid=check_grid(self.grid, 3))
         check_choice("kind", self.kind, get_args(Kind))
         modes = len(frequencies(self.grid).modes)
         values = check_type("values", self.values, Tensor)
@@ -67,10 +68,10 @@ class Spectrum:
             )
         check_finite("singular values", self.values)
         stride = check_grid(self.stride or [1] * len(self.grid), 3)
-        object.__setattr__(self, "stride", stride)
+        hold(self, stride=stride)
         shape = (*values.shape, math.prod(stride))
         if self.shares is None and shape[-1] == 1 and self.kind != "bound":
-            object.__setattr__(self, "shares", values.new_ones(1).expand(shape))
+            hold(self, shares=values.new_ones(1).expand(shape))
         if self.shares is not None and self.shares.shape != shape:
             raise ValueError(f"shares must have shape {shape}, got {tuple(self.shares.shape)}")
 

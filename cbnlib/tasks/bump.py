@@ -33,11 +33,9 @@ def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int =
     """
     check_count("n", n)
     check_count("samples", samples)
-    check_positive("sharpness", sharpness)
     generator = torch.Generator().manual_seed(seed)
     position = n * torch.rand(samples, 1, generator=generator)
-    angle = 2 * math.pi * (torch.arange(n) - position) / n
-    x = torch.exp(sharpness * (torch.cos(angle) - 1)).unsqueeze(1)
+    x = bumps_at(position, n, sharpness=sharpness).unsqueeze(1)
     return Task("bump autoencoder", x, x)
 
 

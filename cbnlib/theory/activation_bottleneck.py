@@ -73,11 +73,10 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
         raise ValueError(f"k must be one number or {len(layers)}, one per layer; got {len(ks)}")
     energy, bound = [], []
     for number, layer in enumerate(layers, start=1):
-        after, above = _cut(number, layer, ks[number - 1])
-        bias = _bias_signal(layer)
+        received, after, above = inputs[number - 1], *_cut(number, layer, ks[number - 1])
+        bias = layer(torch.zeros_like(received[:1]))
         energy.append(_off_modes(layer, outputs[number - 1], above))
-        off_bias = _off_modes(layer, bias, above) if bias is not None else 0.0
-        bound.append(after * inputs[number - 1].flatten(1).norm(dim=1) + off_bias)
+        bound.append(after * received.flatten(1).norm(dim=1) + _off_modes(layer, bias, above))
     total = [output.flatten(1).norm(dim=1) for output in outputs]
     return OffModeEnergy(*(torch.stack(columns, dim=1) for columns in (energy, bound, total)))
 
@@ -100,16 +99,6 @@ def _cut(number: int, layer: Layer, k: int) -> tuple[float, float]:
             f"σ_{k} = {last:.6g} and σ_{k + 1} = {after:.6g} must differ"
         )
     return after, (last + after) / 2
-
-
-def _bias_signal(layer: Layer) -> Tensor | None:
-    r"""The bias as a batch of one output, $b\mathbf 1$, or None."""
-    if layer.bias is None or isinstance(layer, nn.Linear):
-        return None if layer.bias is None else layer.bias.unsqueeze(0)
-    pixels = torch.Size(layer.grid).numel()
-    b = layer.bias.reshape(1, -1, *(1 for _ in layer.grid)) / pixels**0.5
-    signal: Tensor = b.expand(1, -1, *layer.grid)
-    return signal
 
 
 def _off_modes(layer: Layer, a: Tensor, above: float) -> Tensor:

@@ -119,8 +119,7 @@ def balanced_factorisation(a: Tensor, L: int, *, tolerance: float = 1e-12) -> CN
     )
     model = CNN(config, seed=0).double()
     for conv, factor in zip(model.convs, factors, strict=True):
-        blocks = freqs.complete(factor).permute(1, 2, 0)
-        conv.set_blocks(blocks.unflatten(2, freqs.half_grid))
+        conv.set_modes(factor)
     return model
 
 

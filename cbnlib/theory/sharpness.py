@@ -172,10 +172,8 @@ def _inverse_root(preconditioner: Sequence[Tensor] | None, parameters: Sequence[
     """$P^{-1/2}$ as one vector, ones without a preconditioner."""
     if preconditioner is None:
         return torch.ones_like(torch.cat([p.flatten() for p in parameters]))
-    shapes, expected = (
-        [tuple(p.shape) for p in preconditioner],
-        [tuple(p.shape) for p in parameters],
-    )
+    both = preconditioner, parameters
+    shapes, expected = ([tuple(p.shape) for p in tensors] for tensors in both)
     if shapes != expected:
         raise ValueError(f"a preconditioner of shapes {shapes} does not fit parameters {expected}")
     diagonal = torch.cat([p.flatten() for p in preconditioner]).to(parameters[0])

@@ -1,7 +1,8 @@
 """A progress bar by tqdm, or none: the core does without that package."""
 
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 try:
     import tqdm
@@ -9,26 +10,19 @@ except ModuleNotFoundError:
     tqdm = None  # type: ignore[assignment]
 
 
-class _Silent:
-    """Stand-in for a progress bar where nothing is drawn."""
+@contextmanager
+def progress_bar(total: int, label: str, *, shown: bool) -> Iterator[Callable[[int, str], None]]:
+    """A context with a function that shows how many steps are done, and a text.
 
-    n = 0
-
-    def __enter__(self) -> "_Silent":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, n: int) -> None:
-        pass
-
-    def set_postfix_str(self, text: str, *, refresh: bool = True) -> None:
-        pass
-
-
-def progress_bar(total: int, label: str, *, shown: bool) -> Any:  # noqa: ANN401  # tqdm has no types
-    """A context with `update` and `set_postfix_str`; it draws if tqdm is installed."""
+    It draws nothing if tqdm is not installed or `shown` is false.
+    """
     if tqdm is None or not shown:
-        return _Silent()
-    return tqdm.tqdm(total=total, file=sys.stderr, mininterval=0.5, desc=label)
+        yield lambda step, text: None
+        return
+    with tqdm.tqdm(total=total, file=sys.stderr, mininterval=0.5, desc=label) as bar:
+
+        def show(step: int, text: str) -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(step - bar.n)
+
+        yield show

@@ -7,18 +7,20 @@ and every few steps each of them becomes its nearest matrix of rank $B(\omega)$.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cbnlib._checks import check_count, check_grid, check_positive
+from cbnlib._checks import check_count, check_grid, check_positive, hold
 from cbnlib.network.frequencies import Vector, frequencies, signed_frequency
 from cbnlib.network.layers import CircularConv
 from cbnlib.network.model import CNN
 from cbnlib.network.real_dft import RealDFT
 from cbnlib.spectra._svd import singular_vectors
+from cbnlib.spectra.bottleneck import KeptMode
 from cbnlib.spectra.spectrum import KEPT, Spectrum
 from cbnlib.training.engine import FewModes, obstacle
 
@@ -53,26 +55,8 @@ class Budget:
             ValueError: If a frequency is outside the grid or named twice, also by its conjugate, or
                 a number of directions is negative.
         """
-        object.__setattr__(self, "grid", check_grid(self.grid))
-        named: dict[Vector, tuple[Vector, int]] = {}
-        for omega, count in self.directions.items():
-            mode = self._mode(omega)
-            check_count(f"directions at {_told(mode, self.grid)}", count, minimum=0)
-            if mode in named:
-                also = named[mode][0]
-                how = "twice" if also == omega else f"twice, as {also} and as {tuple(omega)}"
-                raise ValueError(f"a budget names {_told(mode, self.grid)} {how}")
-            named[mode] = (tuple(omega), count)
-        clean = {m: c for m, (_, c) in sorted(named.items(), key=lambda n: _place(n[0])) if c}
-        object.__setattr__(self, "directions", clean)
-
-    def _mode(self, omega: Sequence[int]) -> Vector:
-        """Return the representative of a pair; check the frequency."""
-        if len(omega) != len(self.grid):
-            raise ValueError(f"a frequency on grid {self.grid} has as many axes, got {omega}")
-        if any(2 * abs(k) > n for k, n in zip(omega, self.grid, strict=True)):
-            raise ValueError(f"the frequency {tuple(omega)} is outside the grid {self.grid}")
-        return mode_of(omega, self.grid)
+        grid = check_grid(self.grid)
+        hold(self, grid=grid, directions=_by_mode(self.directions.items(), grid))
 
     @classmethod
     def parse(cls, text: str, grid: int | Sequence[int]) -> "Budget":
@@ -102,7 +86,7 @@ class Budget:
             omega = (0,) * len(sizes) if name == "DC" else tuple(map(int, entries))
             found.append((omega, int(item[3] or 1)))
             place = item.end()
-        return cls(sizes, _Pairs(found))  # a dict would lose what is named twice
+        return cls(sizes, _by_mode(found, sizes))  # a plain dict would lose what is named twice
 
     @classmethod
     def of(cls, spectra: Iterable[Spectrum], threshold: float = KEPT) -> "Budget":
@@ -130,18 +114,22 @@ class Budget:
         return torch.tensor([self.directions.get(mode_of(w, self.grid), 0) for w in at_modes])
 
     @property
+    def modes(self) -> list[KeptMode]:
+        """The modes that have directions, lowest degree first."""
+        return [_mode(omega, self.grid, count) for omega, count in self.directions.items()]
+
+    @property
     def dimensions(self) -> int:
         r"""$\dim B=\sum m(\omega)B(\omega)$, the real dimensions that it allows."""
-        return sum(_multiplicity(w, self.grid) * k for w, k in self.directions.items())
+        return sum(mode.real_dimensions for mode in self.modes)
 
     @property
     def by_degree(self) -> dict[int, int]:
         """Directions by degree; a pair counts once per direction."""
-        counts: dict[int, int] = {}
+        counts = Counter[int]()
         for omega, count in self.directions.items():
-            degree = degree_of(omega)
-            counts[degree] = counts.get(degree, 0) + count
-        return counts
+            counts[degree_of(omega)] += count
+        return dict(counts)
 
     def changed(self, omega: Sequence[int], by: int) -> "Budget":
         """The budget with more or fewer directions at one mode.
@@ -149,26 +137,39 @@ class Budget:
         Raises:
             ValueError: If the frequency is outside the grid, or fewer than 0 would be left.
         """
-        mode = self._mode(omega)
+        mode = _checked(omega, self.grid)
         return Budget(self.grid, {**self.directions, mode: self.directions.get(mode, 0) + by})
 
     def __str__(self) -> str:
-        told = [f"{_told(w, self.grid)}×{k}" for w, k in self.directions.items()]
-        return ", ".join(told) or "nothing"
+        return ", ".join(map(str, self.modes)) or "nothing"
 
     def __hash__(self) -> int:
         return hash((self.grid, str(self)))
 
 
-class _Pairs(dict[Vector, int]):
-    """Items that may name a key twice, for the check to see."""
+def _by_mode(named: Iterable[tuple[Vector, int]], grid: tuple[int, ...]) -> dict[Vector, int]:
+    """Directions by mode in the one order, without zeros; checks each that is named."""
+    found: dict[Vector, tuple[Vector, int]] = {}
+    for omega, count in named:
+        mode = _checked(omega, grid)
+        name = _mode(mode, grid).name
+        check_count(f"directions at {name}", count, minimum=0)
+        if mode in found:
+            also = found[mode][0]
+            how = "twice" if also == omega else f"twice, as {also} and as {tuple(omega)}"
+            raise ValueError(f"a budget names {name} {how}")
+        found[mode] = (tuple(omega), count)
+    order = sorted(found, key=lambda mode: (degree_of(mode), mode))
+    return {mode: count for mode in order if (count := found[mode][1])}
 
-    def __init__(self, pairs: Sequence[tuple[Vector, int]]) -> None:
-        super().__init__(pairs)
-        self._pairs = pairs
 
-    def items(self) -> Sequence[tuple[Vector, int]]:  # type: ignore[override]
-        return self._pairs
+def _checked(omega: Sequence[int], grid: tuple[int, ...]) -> Vector:
+    """The representative of a pair, if the frequency is one of the grid's."""
+    if len(omega) != len(grid):
+        raise ValueError(f"a frequency on grid {grid} has as many axes, got {omega}")
+    if any(2 * abs(k) > n for k, n in zip(omega, grid, strict=True)):
+        raise ValueError(f"the frequency {tuple(omega)} is outside the grid {grid}")
+    return mode_of(omega, grid)
 
 
 def mode_of(omega: Sequence[int], grid: tuple[int, ...]) -> Vector:
@@ -177,24 +178,14 @@ def mode_of(omega: Sequence[int], grid: tuple[int, ...]) -> Vector:
     return max(here, there)
 
 
-def _multiplicity(omega: Vector, grid: tuple[int, ...]) -> int:
-    return 1 if all(2 * k % n == 0 for k, n in zip(omega, grid, strict=True)) else 2
-
-
-def _place(omega: Vector) -> tuple[int, Vector]:
-    return degree_of(omega), omega
+def _mode(omega: Vector, grid: tuple[int, ...], directions: int = 0) -> KeptMode:
+    own_mirror = all(2 * k % n == 0 for k, n in zip(omega, grid, strict=True))
+    return KeptMode(omega, 1 if own_mirror else 2, directions)
 
 
 def degree_of(omega: Vector) -> int:
     r"""$\sum_i\lvert\omega_i\rvert$."""
     return sum(map(abs, omega))
-
-
-def _told(omega: Vector, grid: tuple[int, ...]) -> str:
-    if not any(omega):
-        return "DC"
-    text = str(omega[0]) if len(omega) == 1 else f"({','.join(map(str, omega))})"
-    return text if _multiplicity(omega, grid) == 1 else f"±{text}"
 
 
 KICK = 0.1
@@ -276,9 +267,6 @@ class Confinement:
         Each new direction is a unit vector that the held layers hand on with singular value 1, as
         an identity would: a small one in every layer would be tiny in their product, and the ridge
         would remove it.
-
-        Args:
-            seed: Seed of the directions.
         """
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
         for few in self.few.values():
@@ -303,11 +291,7 @@ class Confinement:
 
     @torch.no_grad()
     def release(self, seed: int) -> None:
-        """Add small random blocks to all convolutions, at all modes.
-
-        Args:
-            seed: Seed of the blocks.
-        """
+        """Add small random blocks to all convolutions, at all modes."""
         drawn = CNN(self.model.config, seed=seed)
         for conv, noise in zip(self.model.convs, drawn.convs, strict=True):
             conv.weight.add_(noise.weight.to(conv.weight), alpha=KICK)
@@ -347,15 +331,9 @@ def _check_layer(i: int, conv: CircularConv, budget: Budget) -> None:
     if conv.grid != budget.grid:
         raise ValueError(f"a budget on grid {budget.grid} cannot hold layer {i} on {conv.grid}")
     channels = min(conv.c_in, conv.c_out)
-    for omega, count in budget.directions.items():
-        if count > channels:
-            told = _told(omega, budget.grid)
-            raise ValueError(f"layer {i} has {channels} channels, too few for {told}×{count}")
-
-
-def _check_window(i: int, conv: CircularConv) -> None:
-    if conv.window != conv.grid:
-        raise ValueError(f"layer {i} has filters of size {conv.window}, smaller than its grid")
+    for mode in budget.modes:
+        if mode.directions > channels:
+            raise ValueError(f"layer {i} has {channels} channels, too few for {mode}")
 
 
 def middle_of(model: CNN, layers: tuple[int, int]) -> list[CircularConv]:
@@ -371,9 +349,11 @@ def middle_of(model: CNN, layers: tuple[int, int]) -> list[CircularConv]:
     first, last = layers
     if not 1 <= first <= last <= len(model.convs):
         raise ValueError(f"the layers must lie in 1..{len(model.convs)}, got {layers}")
-    for i in range(first, last + 1):
-        _check_window(i, model.convs[i - 1])
-    return list(model.convs[first - 1 : last])
+    convs = list(model.convs[first - 1 : last])
+    for i, conv in enumerate(convs, start=first):
+        if conv.window != conv.grid:
+            raise ValueError(f"layer {i} has filters of size {conv.window}, smaller than its grid")
+    return convs
 
 
 def _rows(grid: tuple[int, ...], budget: Budget) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from cbnlib._checks import check_choice, check_count, check_positive, check_type
+from cbnlib._checks import check_choice, check_count, check_positive, check_type, hold
 
 Loss = Literal["square", "cross_entropy"]
 Optimizer = Literal["adam", "sgd"]
@@ -57,19 +57,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""
-        clean = {
-            "ridge": check_positive("ridge", self.ridge, zero=True),
-            "learning_rate": check_positive("learning_rate", self.learning_rate),
-            "steps": check_count("steps", self.steps, minimum=0),
-            "batch_size": check_count("batch_size", self.batch_size),
-            "momentum": check_positive("momentum", self.momentum, zero=True),
-            "seed": check_count("seed", self.seed, minimum=0),
-            "records": check_count("records", self.records),
-            "snapshots": check_count("snapshots", self.snapshots, minimum=2),
-            "shrink": check_positive("shrink", self.shrink, zero=True),
-        }
-        for name, value in clean.items():
-            object.__setattr__(self, name, value)
+        hold(
+            self,
+            ridge=check_positive("ridge", self.ridge, zero=True),
+            learning_rate=check_positive("learning_rate", self.learning_rate),
+            steps=check_count("steps", self.steps, minimum=0),
+            batch_size=check_count("batch_size", self.batch_size),
+            momentum=check_positive("momentum", self.momentum, zero=True),
+            seed=check_count("seed", self.seed, minimum=0),
+            records=check_count("records", self.records),
+            snapshots=check_count("snapshots", self.snapshots, minimum=2),
+            shrink=check_positive("shrink", self.shrink, zero=True),
+        )
         if self.momentum >= 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum!r}")
         self._check_budget()
@@ -79,7 +78,7 @@ class TrainConfig:
 
     def _check_budget(self) -> None:
         release = check_positive("release", self.release)
-        object.__setattr__(self, "release", release)
+        hold(self, release=release)
         if release > 1:
             raise ValueError(f"release must be a share of the steps in (0, 1], got {release!r}")
         if self.budget is not None:
@@ -100,7 +99,7 @@ class TrainConfig:
                 raise ValueError(f"layers must be a first and a last one, got {self.layers!r}")
             first = check_count("first of the layers", self.layers[0])
             last = check_count("last of the layers", self.layers[1], minimum=first)
-            object.__setattr__(self, "layers", (first, last))
+            hold(self, layers=(first, last))
 
     @property
     def stretches(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from cbnlib._checks import PRECISIONS
+from cbnlib.network._dft_ways import part
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.layers import CircularConv, GlobalPool
 from cbnlib.network.model import CNN
@@ -200,7 +201,7 @@ class Engine:
         self._attach()
         last = self.layers[-1]
         rectified = self.layers if self.model.dense is not None else self.layers[:-1]
-        self._enter(x)
+        self.layers[0].write(self.model.resamples[0](x), self.layers[0].signal)
         for i, layer in enumerate(self.layers):
             if i and not layer.continues:
                 self._cross(self.layers[i - 1], layer)
@@ -223,10 +224,6 @@ class Engine:
         """The gradients belong to the parameters, even if someone called `zero_grad` in between."""
         for parameter, gradient in zip(self.parameters, self._gradients, strict=True):
             parameter.grad = gradient
-
-    def _enter(self, x: Tensor) -> None:
-        first, resample = self.layers[0], self.model.resamples[0]
-        first.write(resample(x), first.signal)
 
     def _cross(self, before: "_Layer", layer: "_Layer") -> None:
         """To the grid of the next layer; autograd keeps the way back."""
@@ -256,12 +253,6 @@ class Engine:
 
 
 _Conv: TypeAlias = CircularConv | FewModes
-
-
-def _transform_of(conv: _Conv) -> RealDFT | PartialDFT:
-    if isinstance(conv, FewModes):
-        return conv.dft
-    return real_dft(conv.grid, conv.weight.dtype, conv.weight.device)
 
 
 class _Memory:
@@ -302,20 +293,22 @@ class _Layer:
     def __init__(
         self, conv: _Conv, batch_size: int, memory: _Memory, before: "_Layer | None"
     ) -> None:
-        dft = _transform_of(conv)
+        kind = conv.weight
+        full = real_dft(conv.grid, kind.dtype, kind.device)
+        dft = conv.dft if isinstance(conv, FewModes) else full
         n, pairs = dft.pixels, dft.pairs
-        new, inside, outside = conv.weight.detach().new_zeros, conv.c_in, conv.c_out
+        new, inside, outside = kind.detach().new_zeros, conv.c_in, conv.c_out
         self.conv, self.continues = conv, before is not None
         self.order = dft.order
-        self.places = None if dft.order is None else dft.order.argsort()
+        self.places = None if self.order is None else self.order.argsort()
         self.activations = new(n, outside, batch_size)
         self.signal = new(n, inside, batch_size) if before is None else before.activations
-        self.gradient = _part(memory.gradient, n, outside, batch_size)
-        self.input_gradient = _part(memory.gradient, n, inside, batch_size)
+        self.gradient = part(memory.gradient, n, outside, batch_size)
+        self.input_gradient = part(memory.gradient, n, inside, batch_size)
 
         x_hat = new(dft.rows, inside, batch_size)
-        y_hat = _part(memory.out_hat, dft.rows, outside, batch_size)
-        x_grad = _part(memory.in_hat, dft.rows, inside, batch_size)
+        y_hat = part(memory.out_hat, dft.rows, outside, batch_size)
+        x_grad = part(memory.in_hat, dft.rows, inside, batch_size)
         room = memory.scratch
         self.transform_input = dft.transform(self.signal.flatten(1), x_hat.flatten(1), room)
         self.invert_output = dft.invert(y_hat.flatten(1), self.activations.flatten(1), room)
@@ -380,18 +373,17 @@ class _Filter:
         selfs_gradient: Memory for the gradient of `selfs`.
     """
 
-    def __init__(self, conv: _Conv, dft: RealDFT | PartialDFT, memory: _Memory) -> None:
+    def __init__(self, conv: _Conv, dft: RealDFT, memory: _Memory) -> None:
         weight, gradient = conv.weight.detach(), conv.weight.grad
         assert gradient is not None
         self.prepare: Callable[[], object] = _nothing
         self.finish: Callable[[], object] = _nothing
         if isinstance(conv, CircularConv) and conv.parametrization == "pixel":
-            assert isinstance(dft, RealDFT)
             pixels = _FilterInPixels(conv, dft, memory)
             self.prepare, self.finish = pixels.prepare, pixels.finish
             weight, gradient = pixels.w_hat, pixels.w_grad
         pairs, (outside, inside) = dft.pairs, weight.shape[1:]
-        blocks = _part(memory.rotations, pairs, 2, outside, 2, inside)
+        blocks = part(memory.rotations, pairs, 2, outside, 2, inside)
         self.rotations = blocks.view(pairs, 2 * outside, 2 * inside)
         self.selfs = weight[2 * pairs : dft.count]
         self.selfs_gradient = gradient[2 * pairs : dft.count]
@@ -422,14 +414,14 @@ class _FilterInPixels:
         shape = (conv.c_out, conv.c_in)
         self.conv = conv
         self.w_hat = conv.weight.detach().new_zeros(dft.rows, *shape)
-        self.w_grad = _part(memory.in_hat, dft.rows, *shape)
-        self.filter = _part(memory.taps, dft.pixels, *shape)
+        self.w_grad = part(memory.in_hat, dft.rows, *shape)
+        self.filter = part(memory.taps, dft.pixels, *shape)
         flat = self.filter.flatten(1)
         self.transform = dft.transform(flat, self.w_hat.flatten(1), memory.scratch)
         self.invert = dft.invert(self.w_grad.flatten(1), flat, memory.scratch)
         self.order = dft.order
         self.places = _places_of_taps(conv, dft.order)
-        self.taps = _part(memory.scratch, torch.Size(conv.window).numel(), *shape)
+        self.taps = part(memory.scratch, torch.Size(conv.window).numel(), *shape)
         self.weight = conv.weight.detach().flatten(2).permute(2, 0, 1)
 
     def prepare(self) -> None:
@@ -471,8 +463,3 @@ def _put(pixel_major: Tensor, order: Tensor | None, place: Tensor) -> None:
         place.copy_(pixel_major)
     else:
         torch.index_select(pixel_major, 0, order, out=place)
-
-
-def _part(buffer: Tensor, *shape: int) -> Tensor:
-    """The first elements of a buffer, in a shape."""
-    return buffer[: torch.Size(shape).numel()].view(shape)

@@ -32,8 +32,7 @@ def train_ensemble(
     hardly more of them than one network.
 
     A member whose loss becomes NaN or infinite, or whose norm explodes, leaves the others alone.
-    Its weights are NaN at the end.
-    Its weights are then of no use, and it no longer counts in the history.
+    Its weights are NaN at the end, and it no longer counts in the history.
 
     Args:
         models: Networks with equal configs.

@@ -186,8 +186,8 @@ class TrainingLoop:
         resumed = checkpoint is not None and checkpoint.resume(self)
         if observe is not None and not resumed:
             observe(0)
-        with progress_bar(self.config.steps, label, shown=progress) as bar:
-            bar.update(self.step)
+        with progress_bar(self.config.steps, label, shown=progress) as show:
+            show(self.step, "")
             while not self.finished:
                 recorded = self.advance()
                 if observe is not None:
@@ -195,8 +195,7 @@ class TrainingLoop:
                 if checkpoint is not None:
                     checkpoint.after_step(self)
                 if recorded:
-                    bar.set_postfix_str(self.history.summary, refresh=False)
-                    bar.update(self.step - bar.n)
+                    show(self.step, self.history.summary)
         return self.history
 
     def advance(self) -> bool:

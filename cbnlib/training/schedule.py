@@ -11,16 +11,11 @@ from cbnlib.training.config import TrainConfig
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> torch.optim.Optimizer:
     """The optimiser of a config, the ridge as its weight decay."""
-    decay = 2 * config.ridge
+    rate, decay = config.learning_rate, 2 * config.ridge
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(
-        parameters,
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=decay,
-        fused=True,
-    )
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+    momentum = config.momentum
+    return torch.optim.SGD(parameters, rate, momentum, weight_decay=decay, fused=True)
 
 
 def make_schedule(

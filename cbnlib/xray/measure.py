@@ -36,13 +36,11 @@ class Curve:
     @classmethod
     def of(cls, spectrum: Spectrum) -> "Curve":
         """That of a spectrum."""
-        count, bins = _bins(spectrum)
         curve = cls([], [], [], [])
-        for b in range(count):
-            here = bins == b
+        for degree, here in _bins(spectrum):
             counted = spectrum.values[here].repeat_interleave(spectrum.multiplicity[here], dim=0)
             values = counted.flatten().sort(descending=True)[0]
-            curve.degree.append(int(spectrum.degree[here].max()))
+            curve.degree.append(degree)
             curve.largest.append(_six_digits(values[0]))
             curve.median.append(_six_digits(values[(len(values) - 1) // 2]))
             curve.smallest.append(_six_digits(values[-1]))
@@ -106,6 +104,12 @@ class Layer:
     low: float | None
     low_if_flat: float | None
     curve: Curve
+
+    @property
+    def filter(self) -> str:
+        """Shape of the filter in words."""
+        shape = "×".join(map(str, self.weight))
+        return f"{shape} transposed" if self.operation.startswith("transposed") else shape
 
     @classmethod
     def of(
@@ -211,15 +215,18 @@ class Response:
     value: list[float]
     standard_error: list[float]
 
+    @property
+    def curve(self) -> Curve:
+        """The values by degree."""
+        return Curve(self.degree, self.value, self.value, self.value)
+
     @classmethod
     def of(cls, found: FrequencyResponse, samples: int) -> "Response":
         """Measure a response."""
-        spectrum = found.spectrum
-        response, (count, bins) = cls(samples, found.exact, [], [], []), _bins(spectrum)
-        for b in range(count):
-            here = bins == b
+        spectrum, response = found.spectrum, cls(samples, found.exact, [], [], [])
+        for degree, here in _bins(spectrum):
             weight = spectrum.multiplicity[here] / spectrum.multiplicity[here].sum()
-            response.degree.append(int(spectrum.degree[here].max()))
+            response.degree.append(degree)
             response.value.append(_six_digits((weight * found.values[here].square()).sum().sqrt()))
             response.standard_error.append(_six_digits((weight * found.standard_error[here]).sum()))
         return response
@@ -258,11 +265,12 @@ def _effective(squares: Tensor) -> float:
     return float(squares.sum() ** 2 / squares.square().sum()) if squares.any() else 0.0
 
 
-def _bins(spectrum: Spectrum) -> tuple[int, Tensor]:
-    """How many bins of degrees there are, and that of each mode."""
+def _bins(spectrum: Spectrum) -> list[tuple[int, Tensor]]:
+    """Bins of degrees: the highest degree of each, and which modes belong to it."""
     degrees = int(spectrum.degree.max()) + 1
     count = min(degrees, _BINS)
-    return count, (spectrum.degree * count).div(degrees, rounding_mode="floor")
+    bins = (spectrum.degree * count).div(degrees, rounding_mode="floor")
+    return [(int(spectrum.degree[bins == b].max()), bins == b) for b in range(count)]
 
 
 def _six_digits(value: Tensor) -> float:
