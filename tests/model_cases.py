@@ -45,16 +45,3 @@ def random_network(seed: int = 0, **config: Any) -> CNN:
 def parameters(model: nn.Module) -> torch.Tensor:
     """All parameters in one vector."""
     return torch.cat([p.detach().flatten() for p in model.parameters()])
-
-
-def float64_network(grid, parametrization="spectral", **config):
-    """A random network in double precision, with spectral coordinates by default."""
-    given = {"grid": grid, "width": 3, "depth": 4, "parametrization": parametrization} | config
-    return random_network(**given).double()
-
-
-def shifted_data(grid, samples=10):
-    """Noise, and as targets the same a pixel further."""
-    shape = (grid,) if isinstance(grid, int) else grid
-    x = torch.randn(samples, 1, *shape, dtype=torch.float64, generator=rng(5))
-    return x, x.roll(1, -1)

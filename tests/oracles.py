@@ -44,8 +44,10 @@ def dense_matrix(layer: CircularConv) -> Tensor:
     return matrix.reshape(layer.c_out * big, layer.c_in * big)
 
 
+@torch.no_grad()
 def dense_matrix_of(function: Callable[[Tensor], Tensor], c_in: int, grid: Sequence[int]) -> Tensor:
-    """The matrix of a linear map of signals, one unit vector at a time."""
+    """The matrix of a linear map of signals, one unit vector at a time; without a constant."""
     size = c_in * torch.Size(grid).numel()
     units = torch.eye(size, dtype=torch.float64).reshape(size, c_in, *grid)
-    return function(units).reshape(size, -1).T
+    constant = function(torch.zeros_like(units[:1]))
+    return (function(units) - constant).reshape(size, -1).T

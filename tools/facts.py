@@ -315,8 +315,8 @@ def reproduced(claims: list[Claim]) -> str:
 def in_words(seconds: float) -> str:
     """A duration to plan with, not to compare.
 
-    >>> in_words(7.2), in_words(44), in_words(61), in_words(290)
-    ('10 seconds', '50 seconds', 'about 1 minute', 'about 5 minutes')
+    >>> in_words(0.3), in_words(44), in_words(60), in_words(61), in_words(290)
+    ('10 seconds', '50 seconds', '60 seconds', 'about 1 minute', 'about 5 minutes')
     """
     if seconds <= 60:
         return f"{10 * max(1, -(-int(seconds) // 10))} seconds"

@@ -36,14 +36,6 @@ def test_a_failed_run_of_each_group_is_told_and_has_no_network(capsys):
     assert best([one]) is None
 
 
-@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
-def test_training_that_diverges_is_a_run(seeds):
-    wild = experiment(seeds=seeds, learning_rate=1e6, steps=30, optimizer="sgd")
-    [runs] = runs_of([wild], "quick")
-    assert len(runs) == len(seeds)
-    assert all(run.failure and run.history.step and math.isnan(run.fit) for run in runs)
-
-
 def test_numbers_of_empty_groups_are_not_available():
     for values in ([], [math.nan], [math.inf]):
         assert spread(values) == "not available"

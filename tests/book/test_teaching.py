@@ -2,9 +2,6 @@
 
 import re
 
-import pytest
-
-from tools.facts import in_words
 from tools.problems import problem_sets
 from tools.project import ROOT, Project
 
@@ -39,11 +36,3 @@ def test_every_session_takes_90_minutes():
     sessions = re.split(r"^### Session ", PAGE.split("**Computing.**")[0], flags=re.M)[1:]
     minutes = [sum(map(int, re.findall(r"^\| (\d+) \|", text, re.M))) for text in sessions]
     assert minutes == [90] * 4
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.3, "10 seconds"), (60, "60 seconds"), (61, "about 1 minute"), (3600, "about 60 minutes")],
-)
-def test_words(seconds, words):
-    assert in_words(seconds) == words

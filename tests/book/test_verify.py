@@ -6,13 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from claim_cases import stated
 
 from cbnlib import verify
-from cbnlib.book.claims import KEY, Claim
-
-
-def stated(value, prediction="Few are kept."):
-    return Claim("C1", "bump", prediction, "dimensions", (value,), "fig-kept", at_most=5)
+from cbnlib.book.claims import KEY
 
 
 def row(name, claim):

@@ -31,7 +31,7 @@ from cbnlib import (
     train,
     weight_spectra,
 )
-from cbnlib.book.explorer import explore, explorer_data
+from cbnlib.book.explorer import explore
 from cbnlib.book.explorer_page import Explorer
 from cbnlib.book.plots import plot_heat_map
 from cbnlib.book.slideshow import slideshow
@@ -194,7 +194,6 @@ def figures(*sizes):
 ROWS = [
     # frequencies
     (lambda: frequencies(8.0), V, "grid axis must be an integer >= 1, got 8.0"),
-    (lambda: frequencies("8"), V, "grid axis must be an integer >= 1, got '8'"),
     (lambda: frequencies((4, 0)), V, "grid axis must be an integer >= 1, got 0"),
     (lambda: frequencies((2, 2, 2, 2)), V, "grid must have 1 to 3 axes, got 4"),
     # layers
@@ -250,7 +249,6 @@ ROWS = [
     (lambda: coordinates_to_blocks(torch.ones(7), (8,)), V, "8 coordinates, got 7"),
     (lambda: blocks_to_coordinates(torch.ones(8), (8,)), V, "5 frequencies, got 8"),
     # train_config
-    (training(ridge=None), V, "ridge must be finite and >= 0, got None"),
     (training(ridge=True), V, "ridge must be finite and >= 0, got True"),
     (training(learning_rate="1"), V, "learning_rate must be finite and > 0, got '1'"),
     (training(steps=1.0), V, "steps must be an integer >= 0, got 1.0"),
@@ -261,7 +259,6 @@ ROWS = [
     (training(schedule=()), V, "unknown schedule ...; allowed: constant, cosine"),
     (training(loss="x"), V, "unknown loss 'x'; allowed: cross_entropy, square"),
     (training(seed="x"), V, "seed must be an integer >= 0, got 'x'"),
-    (training(seed=-1), V, "seed must be an integer >= 0, got -1"),
     (training(records=None), V, "records must be an integer >= 1, got None"),
     (training(snapshots=1), V, "snapshots must be an integer >= 2, got 1"),
     # loop
@@ -399,7 +396,6 @@ ROWS = [
     (lambda: plot_heat_map(None, []), V, "need spectra on one grid, got []"),
     # theory
     (lambda: cbn_rank([], 8), V, "at least one channel"),
-    (lambda: cbn_rank([[1]], 8), V, "the frequency (1,) without its negative (-1,)"),
     (lambda: cbn_rank([[(1, 1)]], 8), V, "a frequency on grid (8,) has 1 axes, got (1, 1)"),
     (lambda: cbn_rank([[1.5]], 8), T, "'float' object cannot be interpreted as an integer"),
     (lambda: bottleneck_network([[0]], 8, 0, 1.0), V, "depth must be an integer >= 1, got 0"),
@@ -468,14 +464,12 @@ ROWS = [
      "the tasks of an ensemble must have the same inputs"),
     (lambda: run_experiment(replace(E, training=training(loss="cross_entropy")())), V,
      "needs loss 'square', got 'cross_entropy'"),
-    (lambda: run_experiment([E]), T, "experiment must be a Experiment"),
     (lambda: run_experiment(E, progress=TEXT), V, "progress must be True or False"),
     (lambda: run_experiment(E, checkpoint_seconds=-1), V, "checkpoint_seconds must be"),
     (lambda: obtain(TEXT, records=[], workspace=None), T, "experiment must be a"),
     (lambda: obtain(E, records="records", workspace=None), T, "records must be a list"),
     (lambda: sweep(E, "x"), T, "experiments must be a list of them"),
     (lambda: sweep(["bump"], "x"), T, "experiment must be a Experiment, got 'bump'"),
-    (lambda: sweep([E], "x", workers=1.5), V, "workers must be an integer"),
     (lambda: sweep([E], "x", progress=2), V, "progress must be True or False"),
     (lambda: sweep([E], "x", workers=0), V, "workers must be an integer >= 1, got 0"),
     (lambda: sweep([E], "x", retries=-1), V, "retries must be an integer >= 0, got -1"),
@@ -488,7 +482,6 @@ ROWS = [
     (lambda: grid_of(E, depth=3), V, "values of axis 'depth' must be a list or tuple"),
     (lambda: grid_of(E, loss="square"), V, "values of axis 'loss' must be a list"),
     (lambda: TaskSpec("bump", TEXT), T, "options of task 'bump' must be a dict, got 'no'"),
-    (lambda: TaskSpec(NONE, {}), V, "unknown task None; allowed: bump"),
     (lambda: TaskSpec("bumps", {}), V, "unknown task 'bumps'; allowed: bump"),
     (lambda: TaskSpec("bump", {"m": 8}), V, "option of task 'bump' 'm'; allowed: n, samples, seed"),
     (lambda: TaskSpec("mnist", {"folder": "x"}), V, "unknown option of task 'mnist' 'folder'"),
@@ -502,7 +495,6 @@ ROWS = [
     (lambda: Experiment((SPEC,), TEXT, TRAINING, (0,)), T, "network must be a CNNConfig"),
     (lambda: Experiment((SPEC,), NETWORK, TEXT, (0,)), T, "training must be a TrainConfig"),
     (lambda: Experiment((SPEC,), NETWORK, TRAINING, 3), T, "seeds must be a list or tuple"),
-    (lambda: Experiment((SPEC,), NETWORK, TRAINING, ("1",)), V, "seed must be an integer"),
     (lambda: replace(E, seeds=()), V, "at least one task and one seed"),
     (lambda: replace(E, tasks=()), V, "at least one task and one seed"),
     (lambda: replace(E, seeds=(-1,)), V, "seed must be an integer >= 0, got -1"),
@@ -520,24 +512,17 @@ ROWS = [
     (lambda: mnist(size=5), V, "size must divide 28, got 5"),
     (lambda: mnist(split=TEXT), V, "unknown split 'no'; allowed: test, train"),
     (lambda: mnist(folder=Path("nowhere")), FileNotFoundError, "no train-images-idx3-ubyte.gz"),
-    (lambda: explorer_data([]), V, "need one run per depth"),
     (lambda: explore([], "a", b""), V, "need one run per depth"),
     (lambda: Explorer({}, {}, " ", b""), V, "an explorer needs a description"),
     # more of network
     (lambda: frequencies(()), V, "grid must have 1 to 3 axes"),
     (lambda: RealDFT((2, 2, 2)), V, "grid must have 1 or 2 axes, got 3"),
-    (config(depth=0), V, "depth must be an integer >= 1, got 0"),
     (config(depth=1, head="pooling"), V, "depth must be an integer >= 2, got 1"),
-    (config(width=0), V, "width must be an integer >= 1, got 0"),
-    (config(c_in=0), V, "c_in must be an integer >= 1, got 0"),
-    (config(gain=0.0), V, "gain must be finite and > 0, got 0.0"),
     (config(grid=(2, 2, 2)), V, "grid must have 1 or 2 axes"),
     (config(window=(3, 3)), V, "window must have 1 axes"),
-    (config(window=0), V, "window axis must be an integer >= 1"),
     (lambda: network(coarse=CoarseStage(3, 2, 2, "stride")), V, "(3,) must divide the grid"),
     (lambda: network(coarse=CoarseStage(9, 2, 2)), V, "(9,) must not exceed the grid (8,)"),
     (lambda: network(coarse=CoarseStage((4, 4), 2, 2)), V, "must have as many axes"),
-    (lambda: network(c_in=2)(torch.ones(1, 2, 8, 8)), V, "input must have 3 axes"),
     (lambda: network(c_in=2)(torch.ones(1, 3, 8)), V, "input must have 2 channels, got 3"),
     (lambda: M(X[..., :5]), V, "input must live on grid (8,), got (5,)"),
     (lambda: CircularConv(1, 1, 8).start_on((4, 4)), V, "(4, 4) must fit in the grid (8,)"),
@@ -548,16 +533,9 @@ ROWS = [
     (lambda: CircularConv(2, 3, (4, 4), window=3, parametrization="spectral"), V,
      "a spectral filter has no window, got (3, 3)"),
     # more of training
-    (training(ridge=-0.1), V, "ridge must be finite and >= 0, got -0.1"),
-    (training(ridge=NAN), V, "ridge must be finite and >= 0, got nan"),
-    (training(learning_rate=0.0), V, "learning_rate must be finite and > 0, got 0.0"),
-    (training(steps=-1), V, "steps must be an integer >= 0, got -1"),
-    (training(batch_size=0), V, "batch_size must be an integer >= 1, got 0"),
-    (training(records=0), V, "records must be an integer >= 1, got 0"),
     (lambda: fit(x=holed(X)), V, "x: 1 of 32 entries are NaN"),
     (lambda: fit(y=holed(X)), V, "y: 1 of 32 entries are NaN"),
     (lambda: fit(x=X[:0], y=X[:0]), V, "same number >= 1 of samples: 0, 0"),
-    (lambda: fit(x=X[:, 0]), V, "input must have 3 axes"),
     (lambda: fit(with_nan(network())), V, "convs.1.weight: 1 of 32 entries are NaN or infinite"),
     (lambda: together([network(), network(width=3)], y=torch.stack([X, X])), V,
      "all of the same config"),
@@ -566,7 +544,6 @@ ROWS = [
     # more of spectra
     (lambda: filter_spectrum(W, (4, 4)), V, "window (3,) does not fit the grid (4, 4)"),
     (lambda: filter_spectrum(W, 4, dtype=torch.half), V, "torch.float64, got torch.float16"),
-    (lambda: weight_spectra(network().bfloat16()), V, "must be ... got torch.bfloat16"),
     (lambda: filter_spectrum(holed(torch.ones(20, 20, 3)), 41), V, "filter: 1 of ... NaN or inf"),
     (lambda: filter_spectrum(holed(torch.ones(20, 20, 40)), 41), V, "filter: 1 of ... NaN or inf"),
     (lambda: filter_spectrum(torch.full((2, 2, 3), 3e38), 41), V, "Fourier blocks: ... NaN or in"),
@@ -577,7 +554,6 @@ ROWS = [
     (lambda: conv_spectrum(conv2(padding=8), (8, 4)), V, "padding 8, 8 of mode 'circular' does"),
     (lambda: conv_spectrum(conv2(padding=4, padding_mode="reflect"), (8, 4)), V, "'reflect' does"),
     (lambda: conv_spectrum(nn.ConvTranspose2d(1, 1, 1, padding=1), (2, 1)), V, "axis of 2"),
-    (lambda: conv_spectrum(conv2(), (8,)), V, "Conv2d acts on 2 axes"),
     (lambda: conv_extremes(nn.Linear(1, 1), 8), T, "need a convolution of torch.nn, got torch"),
     (lambda: conv_extremes(conv2(), (8,)), V, "Conv2d acts on 2 axes"),
     # more of interventions
@@ -606,7 +582,6 @@ ROWS = [
      "tangent vectors of sample 0 are dependent"),
     (lambda: sharpness(M, X, X, ridge=0, preconditioner=[p * 0 - 1 for p in M.parameters()]), V,
      "must be positive, its least entry is -1.0"),
-    (lambda: compressions(POOLING, X, 9), V, "k must be ... (the rank), got 9"),
     (lambda: weight_bottleneck(M, torch.ones(1) * NAN, 1), V, "singular values: 1 of 1 entries"),
     (lambda: compressions(network(bias=False), X * 0, 1), V,
      "sample 0: a pre-activation of layer 1 is exactly 0"),
@@ -617,8 +592,6 @@ ROWS = [
     # more of tasks
     (lambda: low_pass([[1]], 8), V, "frequency ...1... without its negative"),
     (lambda: low_pass([[0]], 8, samples=0), V, "samples must be an integer >= 1, got 0"),
-    (lambda: bump(0), V, "n must be an integer >= 1, got 0"),
-    (lambda: bump(sharpness=-1.0), V, "sharpness must be finite and > 0, got -1.0"),
     (lambda: reshaped_bump(scale=0.0), V, "scale must be finite and > 0, got 0.0"),
     (lambda: filtered_noise([1.0] * 4, 7, samples=6), V, "samples must be an integer >= 7, got 6"),
     (lambda: filtered_noise([1.0, 1.0, 1.0, NAN], 7), V, "gains: 1 of 4 entries"),

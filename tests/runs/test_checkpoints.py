@@ -11,12 +11,12 @@ import pytest
 import run_cases
 import torch
 from model_cases import parameters
+from run_cases import LOW_PASS, run_until
 
 from cbnlib import (
     CNN,
     CNNConfig,
     Experiment,
-    TaskSpec,
     pre_activation_spectra,
     run_experiment,
     train,
@@ -36,25 +36,6 @@ STEPS = 14
 TASK = bump(8, samples=20)
 experiment = partial(run_cases.experiment, steps=STEPS)
 NETWORK = experiment().network
-
-
-class StoppedError(Exception):
-    """Ends a run from inside."""
-
-
-def run_until(step, folder, what, every=0.0):
-    """Run in this process and stop after a step, as if killed."""
-
-    def stop(self, loop):
-        original(self, loop)
-        if loop.step == step:
-            raise StoppedError
-
-    original = Checkpointer.after_step
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpointer, "after_step", stop)
-        with pytest.raises(StoppedError):
-            run_experiment(what, folder=folder, checkpoint_seconds=every, progress=False)
 
 
 def follow(model, observe, checkpoint=None, **training):
@@ -103,9 +84,7 @@ def test_a_stopped_run_ends_with_the_same_bits(tmp_path, optimizer, stops):
 
 
 def test_a_stopped_ensemble_ends_with_the_same_bits(tmp_path):
-    options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
-    tasks = tuple(TaskSpec("low_pass", o) for o in options)
-    what = Experiment(tasks, NETWORK, experiment().training, (3, 4))
+    what = Experiment(LOW_PASS, NETWORK, experiment().training, (3, 4))
     run_until(9, tmp_path, what)
     resumed = run_experiment(what, folder=tmp_path, progress=False)
     for run, never in zip(resumed, run_experiment(what, progress=False), strict=True):
@@ -196,27 +175,6 @@ def test_state_of_another_data_set_is_refused(tmp_path):
     x = torch.randn(21, 1, 8, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="the state is of 20 samples, not of this data"):
         train(CNN(NETWORK, seed=3), x, x, experiment().training, checkpoint=checkpoint)
-
-
-def test_numbers_and_tensors_come_back_exactly(tmp_path):
-    model = CNN(NETWORK, seed=3)
-    recorder = SpectraRecorder(model, snapshot_steps(STEPS), TASK.x)
-    checkpoint = Checkpointer(tmp_path, "d", seconds=1e9, snapshots=recorder)
-    states = []
-
-    def keep(loop):
-        if loop.step == 7:
-            states.append(loop.state())
-            checkpoint.save(loop)
-
-    checkpoint.after_step = keep
-    follow(model, recorder.observe, checkpoint, records=7)
-    state, extra = read_checkpoint(tmp_path / CHECKPOINT, "d")
-    assert state.facts == states[0].facts
-    for name, tensor in states[0].tensors.items():
-        assert state.tensors[name].dtype == tensor.dtype
-        assert torch.equal(state.tensors[name], tensor)
-    assert extra["snapshots"] == [s for s in snapshot_steps(STEPS) if s <= 7]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 22, 23, 24, 25, 30, 100, 8000])

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from model_cases import parameters
-from run_cases import experiment, run_and_tell
+from run_cases import LOW_PASS, experiment, run_and_tell
 
 import cbnlib.runs.obtain
 from cbnlib import CNN, CNNConfig, TrainConfig, TrainingDivergedError, evaluate, run_task
-from cbnlib.runs.experiment import Experiment, TaskSpec, single
+from cbnlib.runs.experiment import Experiment, single
 from cbnlib.runs.obtain import RECORD, folder_of, obtain, run_experiment
 from cbnlib.runs.provenance import commit_of
 from cbnlib.runs.store import ForeignRecordError, RecordError
@@ -97,12 +97,10 @@ def test_as_many_spectra_as_asked_for():
 
 
 def test_an_ensemble_comes_in_the_order_of_tasks_and_seeds():
-    options = [{"supports": s, "grid": 8, "samples": 20} for s in ([[0]], [[1, -1]])]
-    specs = tuple(TaskSpec("low_pass", o) for o in options)
-    runs = run_experiment(Experiment(specs, NETWORK, TRAINING, (7, 3)), progress=False)
+    runs = run_experiment(Experiment(LOW_PASS, NETWORK, TRAINING, (7, 3)), progress=False)
     ranks = [run.task.name.removeprefix("low-pass of rank ") for run in runs]
     assert ranks == ["1", "1", "2", "2"]
-    for run, (spec, seed) in zip(runs, [(s, k) for s in specs for k in (7, 3)], strict=True):
+    for run, (spec, seed) in zip(runs, [(s, k) for s in LOW_PASS for k in (7, 3)], strict=True):
         task = spec.load()
         assert run.fit == pytest.approx(evaluate(run.model, task.x, task.y))
         start = CNN(NETWORK, seed=seed).convs[0].weight

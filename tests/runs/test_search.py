@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import run_cases
 
-from cbnlib.runs.experiment import Experiment
-from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
+from cbnlib.runs.obtain import RECORD, folder_of
 from cbnlib.runs.record import load_record
 from cbnlib.runs.search import SearchResult, load_search, read_search, search
 from cbnlib.runs.store import ForeignRecordError, RecordError
@@ -180,31 +179,14 @@ def test_a_search_killed_20_times_trains_nothing_twice():
     assert not result.get("trained again")
 
 
-def test_a_network_goes_on_from_another_one(tmp_path):
-    run_experiment(START, folder=folder_of(START, tmp_path), progress=False)
-    longer = replace(START, start=START.digest(), training=replace(START.training, steps=0))
-    assert Experiment.from_facts(longer.facts()).digest() == longer.digest() != START.digest()
-    for records, folder in (([tmp_path], None), ([], folder_of(longer, tmp_path))):
-        [run] = run_experiment(longer, folder=folder, records=records, progress=False)
-        _, [parent] = load_record(folder_of(START, tmp_path) / RECORD)
-        assert run.fit == pytest.approx(parent.fit, rel=1e-2)
-    with pytest.raises(FileNotFoundError, match="no record of"):
-        run_experiment(longer, progress=False)
-    other = replace(longer, network=replace(START.network, width=5))
-    with pytest.raises(ValueError, match="cannot go on from"):
-        run_experiment(other, records=[tmp_path], progress=False)
-
-
 def test_one_budget_is_one_experiment():
-    """However it is written; and experiments without one are what they were."""
+    """However it is written."""
     held = {"layers": (2, 3), "release": 0.5}
     digests = set()
     for text in ("±1×2, DC×1", "DC, -1x2"):
         training = replace(START.training, budget=text, **held)
         digests.add(replace(START, training=training).digest())
     assert len(digests) == 1
-    assert not {"budget", "layers", "release"} & START.facts()["training"].keys()
-    assert "start" not in START.facts()
 
 
 @pytest.mark.parametrize(
@@ -225,13 +207,6 @@ def test_one_budget_is_one_experiment():
 def test_bad_plans(change, told):
     with pytest.raises((ValueError, TypeError), match=told):
         replace(PLAN, **change)
-
-
-def test_a_start_must_be_a_digest():
-    with pytest.raises(ValueError, match="start must be a digest"):
-        replace(START, start="abc")
-    with pytest.raises(ValueError, match="one network"):
-        replace(START, start="0" * 64, seeds=(0, 1))
 
 
 def test_a_start_that_fails_ends_the_search(tmp_path):

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from run_cases import BUMP, experiment
+from model_cases import parameters
+from run_cases import BUMP, experiment, run_until
 
-from cbnlib import CNN, CNNConfig, Experiment, TaskSpec, TrainConfig
-from cbnlib.runs.checkpoint import Checkpointer
+from cbnlib import CNNConfig, Experiment, TaskSpec, TrainConfig
 from cbnlib.runs.experiment import EXPLICIT
 from cbnlib.runs.obtain import RECORD, folder_of, run_experiment
 from cbnlib.runs.record import load_record
@@ -20,7 +20,7 @@ STARTED = Experiment((LOW_PASS,), NETWORK, TRAINING, (2,), start=EXPLICIT)
 PARENT = experiment(CNNConfig(8, 3, 4))
 
 
-def deeper(depth=7, **training):
+def deeper(depth, **training):
     return replace(
         PARENT,
         network=replace(PARENT.network, depth=depth),
@@ -43,39 +43,29 @@ def test_the_explicit_network_fits_before_training(relu, kind):
     assert not torch.equal(weights[1], weights[0])
 
 
-def test_a_deeper_network_starts_from_a_shallower_one(tmp_path):
+@pytest.mark.parametrize("depth", [4, 7])
+def test_a_network_goes_on_from_one_that_is_no_deeper(tmp_path, depth):
     run_experiment(PARENT, folder=folder_of(PARENT, tmp_path), progress=False)
     _, [parent] = load_record(folder_of(PARENT, tmp_path) / RECORD)
-    [run] = run_experiment(deeper(steps=0), records=[tmp_path], progress=False)
-    x = BUMP.load().x
-    assert run.network.depth == 7
-    assert (run.model(x) - parent.model(x)).abs().max() < 1e-6
-    with pytest.raises(ValueError, match="cannot go on from"):
-        run_experiment(deeper(depth=3), records=[tmp_path], progress=False)
+    wanted, x = deeper(depth, steps=0), BUMP.load().x
+    for records, folder in (([tmp_path], None), ([], folder_of(wanted, tmp_path))):
+        [run] = run_experiment(wanted, folder=folder, records=records, progress=False)
+        assert run.network.depth == depth
+        assert (run.model(x) - parent.model(x)).abs().max() < 1e-6
+    with pytest.raises(FileNotFoundError, match="no record of"):
+        run_experiment(wanted, progress=False)
+    for other in (deeper(3), replace(wanted, network=replace(wanted.network, width=5))):
+        with pytest.raises(ValueError, match="cannot go on from"):
+            run_experiment(other, records=[tmp_path], progress=False)
 
 
-class KilledError(Exception):
-    pass
-
-
-def test_a_killed_run_goes_on(tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on(tmp_path):
     wanted = replace(STARTED, training=replace(TRAINING, steps=6))
     [whole] = run_experiment(wanted, progress=False)
-    after_step = Checkpointer.after_step
-
-    def killed(self, loop):
-        after_step(self, loop)
-        if loop.step == 4:
-            raise KilledError
-
     folder = folder_of(wanted, tmp_path)
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpointer, "after_step", killed)
-        with pytest.raises(KilledError):
-            run_experiment(wanted, folder=folder, checkpoint_seconds=0, progress=False)
+    run_until(4, folder, wanted)
     [resumed] = run_experiment(wanted, folder=folder, progress=False)
-    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(parameters(whole.model), parameters(resumed.model))
     assert load_record(folder / RECORD)[0] == wanted
 
 
@@ -83,7 +73,8 @@ def test_the_start_is_part_of_what_an_experiment_is():
     plain = replace(STARTED, start="")
     assert "start" not in plain.facts()
     assert len({e.digest() for e in (plain, STARTED, replace(STARTED, start="0" * 64))}) == 3
-    assert Experiment.from_facts(json.loads(json.dumps(STARTED.facts()))) == STARTED
+    for started in (STARTED, deeper(7)):
+        assert Experiment.from_facts(json.loads(json.dumps(started.facts()))) == started
 
 
 def test_bad_starts():
@@ -95,8 +86,3 @@ def test_bad_starts():
         replace(STARTED, tasks=(BUMP,))
     with pytest.raises(ValueError, match="the explicit network is one of"):
         run_experiment(replace(STARTED, network=replace(NETWORK, bias=False)), progress=False)
-
-
-def test_a_plain_network_is_drawn_as_before():
-    [run] = run_experiment(replace(STARTED, start=""), progress=False)
-    assert torch.equal(run.model.convs[0].weight, CNN(NETWORK, seed=2).convs[0].weight)

@@ -18,7 +18,7 @@ import cbnlib.runs.sweep
 from cbnlib import CNNConfig
 from cbnlib.runs.checkpoint import CHECKPOINT
 from cbnlib.runs.record import load_record
-from cbnlib.runs.sweep import FailedRun, FinishedRun, SweepResult, grid_of, sweep
+from cbnlib.runs.sweep import grid_of, sweep
 
 BASE = experiment(CNNConfig(grid=8, width=2, depth=2), seed=0)
 WILD = experiment(BASE.network, seed=0, optimizer="sgd", learning_rate=1e4, steps=50)
@@ -276,10 +276,3 @@ def test_an_address_without_a_scheduler_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cbnlib.runs.sweep, "CONNECT_SECONDS", 0.5)
     with pytest.raises(ValueError, match="no Dask scheduler answers at"):
         sweep([BASE], tmp_path, scheduler="tcp://127.0.0.1:1", progress=False)
-
-
-def test_the_report_names_what_failed():
-    finished = FinishedRun("a", "1", Path(), 0.0, True)
-    failed = FailedRun("b", "2", "ValueError: no")
-    text = SweepResult((finished,), (failed,)).report()
-    assert text == "1 of 2 runs finished\nfailed: b: ValueError: no"

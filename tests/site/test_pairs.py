@@ -25,10 +25,6 @@ def copied(tmp_path):
     return Project(tmp_path)
 
 
-def test_pairs_are_in_step():
-    assert PAIRS.out_of_step(PROJECT) == []
-
-
 @each_notebook
 def test_parameters(source):
     notebook = read_source(source)
@@ -45,13 +41,6 @@ def test_visible_code_fits_the_page(source):
     shown = [cell for cell in cells if "remove-cell" not in cell.metadata.get("tags", [])]
     lines = [line for cell in shown for line in cell.source.splitlines()]
     assert [line for line in lines if len(line) > LONGEST_LINE] == []
-
-
-@each_notebook
-def test_committed_pair_has_no_outputs(source):
-    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [c.id for c in code if c.outputs or c.execution_count is not None] == []
 
 
 def test_writing_pairs_is_repeatable(copied):

@@ -6,17 +6,14 @@ from copy import deepcopy
 import nbformat
 import pandas as pd
 import pytest
+from claim_cases import stated
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from cbnlib.book.claims import KEY, Claim, claims_of
+from cbnlib.book.claims import KEY, claims_of
 from tools import stability
 from tools.facts import counts
 from tools.project import Project
 from tools.render import mark_unstable
-
-
-def stated(value, prediction="Few are kept."):
-    return Claim("C1", "bump", prediction, "dimensions", (value,), "fig-kept", at_most=5)
 
 
 def executed(folder, *claims, profile="quick"):

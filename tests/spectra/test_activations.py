@@ -90,9 +90,15 @@ def test_small_values_are_as_exact_as_large_ones():
     np.testing.assert_allclose(found.spectrum.values, expected, rtol=1e-4)
 
 
-def test_the_library_s_own_network():
-    model, x = random_network(grid=(4, 3), head="pooling"), randn(70, 1, 4, 3)
+@pytest.mark.parametrize(
+    ("grid", "head"),
+    [((6,), "equivariant"), ((5,), "pooling"), ((4, 3), "equivariant"), ((3, 4), "pooling")],
+    ids=str,
+)
+def test_the_library_s_own_network(grid, head):
+    model, x = random_network(grid=grid, head=head), randn(75, 1, *grid)  # two batches
     outputs = [s for s in activation_spectra(model, x) if s.kind == "output"]
+    assert len(outputs) == len(model.convs)
     for ours, theirs in zip(outputs, pre_activation_spectra(model, x), strict=True):
         torch.testing.assert_close(ours.spectrum.values, theirs.values)
 

@@ -33,13 +33,6 @@ for values in EXACT["batch norm"][0][1].state_dict().values():
         values.copy_(torch.tensor([0.5, 3.0]))
 
 
-def linear_part(model):
-    def function(x):
-        return (model(x) - model(torch.zeros_like(x))).detach()
-
-    return function
-
-
 def share(matrix, x, k):
     """Of the energy of the signals, in the first k right singular directions."""
     vh = torch.linalg.svd(matrix).Vh[:k]
@@ -68,7 +61,7 @@ def test_exact_layers(name):
     x = randn(7, layer.in_channels, *grid) + 0.3
     (found,) = alignment(model, x.split(3))
     assert found.spectrum.kind == "exact"
-    assert_is_share(found, dense_matrix_of(linear_part(model), layer.in_channels, grid), x)
+    assert_is_share(found, dense_matrix_of(model, layer.in_channels, grid), x)
 
 
 def around(x, k):
@@ -85,7 +78,7 @@ def test_padded_layers_act_on_the_larger_grid(mode):
     embedded = functional.pad(padded, (0, 1))  # 12 pixels, two per pixel of the coarser grid
 
     def on_the_circle(z):
-        return functional.conv1d(around(z, 2), layer.weight, stride=2).detach()
+        return functional.conv1d(around(z, 2), layer.weight, stride=2)
 
     found.spectrum.values.div_(1 if mode == "zeros" else 2**0.5)  # the norm of the padding
     assert_is_share(found, dense_matrix_of(on_the_circle, 4, (12,)), embedded)
@@ -97,7 +90,7 @@ def test_transposed_layers_act_on_the_larger_grid():
     assert (found.spectrum.kind, found.spectrum.grid) == ("bound", (6,))
 
     def adjoint(z):  # a convolution of 12 pixels, of which every second is kept
-        return functional.conv1d(around(z, 2), layer.weight, stride=2).detach()
+        return functional.conv1d(around(z, 2), layer.weight, stride=2)
 
     matrix = dense_matrix_of(adjoint, 3, (12,)).mT
     assert_is_share(found, matrix, functional.pad(x, (0, 1)))
@@ -108,7 +101,7 @@ def test_our_own_network():
     found = alignment(model, x)
     inputs, _ = model.activations(x)
     for one, layer, received in zip(found, model.convs, inputs, strict=True):
-        matrix = dense_matrix_of(linear_part(layer), layer.c_in, (4, 3))
+        matrix = dense_matrix_of(layer, layer.c_in, (4, 3))
         assert_is_share(one, matrix, received.detach())
 
 
@@ -131,7 +124,7 @@ def test_each_call_and_what_is_left_out():
     found = alignment(model, x.split(4))
     assert [one.name for one in found] == ["twice (call 1)", "twice (call 2)"]
     assert found.left_out == {"own": "this module changes what goes into its convolution"}
-    matrix = dense_matrix_of(linear_part(model.twice), 4, (4, 4))
+    matrix = dense_matrix_of(model.twice, 4, (4, 4))
     assert_is_share(found[1], matrix, model.twice(x).detach())
     torch.testing.assert_close(found[0].spectrum.values, found[1].spectrum.values)
 

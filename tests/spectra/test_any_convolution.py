@@ -34,7 +34,6 @@ def transposed(axes, *args, **options):
     return conv(axes, *args, kinds=TRANSPOSED, **options)
 
 
-@torch.no_grad()
 def dense(layer, grid):
     return dense_matrix_of(layer, layer.in_channels, grid)
 
@@ -55,6 +54,7 @@ EXACT = {
     "3-D": (circular(3, 2, 3, 3, padding=1), (3, 4, 5)),
     "1, 2, 3": (circular(3, 2, 4, (3, 3, 4), stride=(1, 2, 3), padding=1), (3, 4, 6)),
     "1x1": (conv(2, 3, 5, 1), (4, 5)),
+    "1x1, valid": (conv(2, 3, 5, 1, padding="valid"), (4, 4)),
     "1x1, strided": (conv(2, 3, 5, 1, stride=(2, 3)), (4, 6)),
     "1x1, cut": (conv(2, 3, 5, 1, stride=2), (5, 7)),
     "patches": (conv(2, 2, 20, (2, 3), stride=(2, 3), groups=2), (4, 6)),

@@ -514,21 +514,12 @@ LEFT_OUT = (
 
 
 @pytest.fixture(autouse=True)
-def doubles_on_one_thread():
-    """The networks are small: threads that wait for each other cost more than they give."""
-    before, threads = torch.get_default_dtype(), torch.get_num_threads()
+def doubles(one_thread):
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(before)
-    torch.set_num_threads(threads)
-
-
-@torch.no_grad()
-def linear_part(function, net):
-    bias = function(net, torch.zeros(1, 2, *GRID))
-    return dense_matrix_of(lambda x: function(net, x) - bias, 2, GRID)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -543,7 +534,8 @@ def test_these_are_right(name):
     assert list(left_out) == (["layer"] if name in ("outer", "of another weight") else [])
     for label, function in expected.items():
         with evaluating(net):
-            spectrum, exact = spectra[label], torch.linalg.svdvals(linear_part(function, net))
+            matrix = dense_matrix_of(functools.partial(function, net), 2, GRID)
+        spectrum, exact = spectra[label], torch.linalg.svdvals(matrix)
         values = spectrum.operator_values()
         common, tolerance = min(len(values), len(exact)), 1e-12 * float(exact[0])
         assert (exact[:common] <= values[:common] + tolerance).all()

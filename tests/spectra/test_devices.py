@@ -3,6 +3,8 @@
 A tensor of the meta device mixes with one of the CPU as little as one of a GPU does.
 """
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -54,11 +56,8 @@ def no_look_at_numbers(monkeypatch):
     for module in THEORY:
         monkeypatch.setattr(module, "check_no_kink", lambda *_: None)
     monkeypatch.setattr(cbnlib.spectra._svd, "_values", torch.linalg.svdvals)
-    monkeypatch.setattr(cbnlib.interventions.coordinates, "singular_vectors", _singular_vectors)
-
-
-def _singular_vectors(matrices):
-    return torch.linalg.svd(matrices, full_matrices=False)
+    plain = functools.partial(torch.linalg.svd, full_matrices=False)
+    monkeypatch.setattr(cbnlib.interventions.coordinates, "singular_vectors", plain)
 
 
 def signals(*shape):

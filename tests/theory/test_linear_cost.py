@@ -30,10 +30,6 @@ def layer_of(a):
     return layer
 
 
-def random_filter(grid):
-    return randn(2, 3, *grid)
-
-
 def degenerate_filter(grid):
     """All singular values 1 or 0: a rotation of two channels on a third of the frequencies."""
     keep = torch.fft.fftn(randn(grid, seed=3)).abs()
@@ -44,7 +40,7 @@ def degenerate_filter(grid):
     return rotation.reshape(3, 2, *(1 for _ in grid)) * a + noise
 
 
-FILTERS = {"random": random_filter, "degenerate": degenerate_filter}
+FILTERS = {"random": lambda grid: randn(2, 3, *grid), "degenerate": degenerate_filter}
 
 
 @pytest.mark.parametrize("L", DEPTHS)

@@ -52,14 +52,11 @@ def test_left_is_at_most_right(name, trained):
         within = (result.distances + result.bias_norms) <= result.radius(0.5) ** 2
         assert int(within.sum()) >= 0.5 * model.config.depth
         logs = float(s[:k].log().sum())
-        biases = sum(float(b.detach().square().sum()) for b in _biases(model))
+        named = model.named_parameters()
+        biases = sum(float(p.detach().square().sum()) for name, p in named if "bias" in name)
         norm = sum(float(W.square().sum()) for W in matrices) + biases
         assert result.right == pytest.approx(norm - len(matrices) * k - 2 * logs)
         assert float(result.bias_norms.sum()) == pytest.approx(biases)
-
-
-def _biases(model):
-    return [p for name, p in model.named_parameters() if name.endswith("bias")]
 
 
 @pytest.mark.parametrize(("grid", "window"), LAYERS, ids=str)

@@ -2,15 +2,13 @@
 
 import pytest
 import torch
-from model_cases import float64_network as network
-from model_cases import shifted_data as data
 from oracles import rng
+from training_cases import assert_a_stopped_training_goes_on, batches, data, network
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train, weight_spectra
 from cbnlib.network.frequencies import frequencies
 from cbnlib.network.model import CoarseStage
 from cbnlib.network.real_dft import blocks_to_coordinates
-from cbnlib.runs.checkpoint import Checkpointer
 from cbnlib.training.budget import EVERY, Budget, Confinement, start_within
 from cbnlib.training.engine import Engine
 from cbnlib.training.ensemble import train_ensemble
@@ -141,15 +139,11 @@ def test_training_is_projected_descent(grid, text, release):
     config = TrainConfig(**HELD, budget=text, release=release)
     model, plain, (x, y) = network(grid), network(grid), data(grid)
     history = train(model, x, y, config, progress=False)
-    budget, batches = Budget.parse(text, grid), torch.Generator().manual_seed(config.seed)
-    held, rates, order = Confinement(plain, budget, (2, 3)), learning_rates(config), []
-    last = config.stretches[0]
-    for step in range(config.steps):
+    held = Confinement(plain, Budget.parse(text, grid), (2, 3))
+    rates, last = learning_rates(config), config.stretches[0]
+    for step, batch in zip(range(config.steps), batches(config, len(x)), strict=False):
         if step in (0, last):
             optimizer = torch.optim.Adam(plain.parameters(), weight_decay=2 * config.ridge)
-        if len(order) < config.batch_size:
-            order = torch.randperm(len(x), generator=batches).tolist()
-        batch, order = order[: config.batch_size], order[config.batch_size :]
         optimizer.param_groups[0]["lr"] = rates[step]
         optimizer.zero_grad()
         fit_function("square")(plain(x[batch]), y[batch]).backward()
@@ -194,31 +188,8 @@ def test_nothing_passes_an_empty_budget():
 @pytest.mark.parametrize("step", [3, 9, 10, 17])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, step):
     """Stopped within the budget, at its release, right behind it and before the end."""
-    config, (x, y) = TrainConfig(**HELD, budget=CIRCLE, release=0.5), data(8)
-    whole, stopped = network(8), network(8)
-    expected = train(whole, x, y, config, progress=False)
-
-    def stop(now, _):
-        if now == step + 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(
-            stopped,
-            x,
-            y,
-            config,
-            progress=False,
-            observe=stop,
-            checkpoint=Checkpointer(tmp_path, "0", seconds=0),
-        )
-    again = network(8)
-    history = train(
-        again, x, y, config, progress=False, checkpoint=Checkpointer(tmp_path, "0", seconds=0)
-    )
-    assert vars(history) == vars(expected)
-    for a, b in zip(again.parameters(), whole.parameters(), strict=True):
-        assert torch.equal(a, b)
+    config = TrainConfig(**HELD, budget=CIRCLE, release=0.5)
+    assert_a_stopped_training_goes_on(config, step, tmp_path)
 
 
 @pytest.mark.parametrize(("grid", "text"), PLACES[:2])

@@ -1,15 +1,12 @@
 """Shrinking: the proximal step of the nuclear norm, and training with it."""
 
-import math
-
 import pytest
 import torch
-from model_cases import float64_network as network
-from model_cases import shifted_data as data
+from oracles import dense_matrix_of
 from torch import nn
+from training_cases import assert_a_stopped_training_goes_on, batches, data, network
 
 from cbnlib import CNN, CNNConfig, TrainConfig, train
-from cbnlib.runs.checkpoint import Checkpointer
 from cbnlib.training.budget import SHRINK_EVERY, shrink
 from cbnlib.training.ensemble import train_ensemble
 from cbnlib.training.schedule import learning_rates
@@ -20,11 +17,7 @@ SHRUNK = {"layers": (2, 3), "shrink": 0.1, "release": 0.7}
 
 
 def dense(conv):
-    """The layer's matrix on its whole grid."""
-    entries = conv.c_in * math.prod(conv.grid)
-    basis = torch.eye(entries, dtype=torch.float64).reshape(entries, conv.c_in, *conv.grid)
-    with torch.no_grad():
-        return (conv(basis) - conv(0 * basis)).flatten(1).T
+    return dense_matrix_of(conv, conv.c_in, conv.grid)
 
 
 @pytest.mark.parametrize("parametrization", ["pixel", "spectral"])
@@ -44,11 +37,9 @@ def test_training_is_gradient_steps_with_a_threshold_between(parametrization):
     model, plain = network(8, parametrization), network(8, parametrization)
     train(model, x, y, config, progress=False)
     optimizer = torch.optim.Adam(plain.parameters(), weight_decay=2 * config.ridge)
-    batches, order, until = torch.Generator().manual_seed(config.seed), [], round(0.7 * 45)
+    until, drawn = round(0.7 * 45), batches(config, len(x))
     for step, rate in enumerate(learning_rates(config), start=1):
-        if len(order) < config.batch_size:
-            order = torch.randperm(len(x), generator=batches).tolist()
-        batch, order = order[: config.batch_size], order[config.batch_size :]
+        batch = next(drawn)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
         fit_function("square")(plain(x[batch]), y[batch]).backward()
@@ -62,21 +53,7 @@ def test_training_is_gradient_steps_with_a_threshold_between(parametrization):
 
 @pytest.mark.parametrize("step", [9, 10, 31])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, step):
-    config, (x, y) = TrainConfig(**HOW, **SHRUNK), data(8)
-    whole, stopped, again = (network(8) for _ in range(3))
-    expected = train(whole, x, y, config, progress=False)
-
-    def stop(now, _):
-        if now == step + 1:
-            raise KeyboardInterrupt
-
-    saved = {"progress": False, "checkpoint": Checkpointer(tmp_path, "0", seconds=0)}
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped, x, y, config, observe=stop, **saved)
-    saved["checkpoint"] = Checkpointer(tmp_path, "0", seconds=0)
-    assert vars(train(again, x, y, config, **saved)) == vars(expected)
-    for a, b in zip(again.parameters(), whole.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert_a_stopped_training_goes_on(TrainConfig(**HOW, **SHRUNK), step, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_extremes_are_the_layers_own(monkeypatch):
     model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)).double()
     with torch.no_grad():
         model[1].weight.uniform_(0.5, 2)
-    exact = torch.linalg.svdvals(dense_matrix_of(model.eval(), 2, (6, 7)).detach())
+    exact = torch.linalg.svdvals(dense_matrix_of(model.eval(), 2, (6, 7)))
     (layer,) = xray(model, (2, 6, 7), dtype=torch.float64).layers
     assert layer.kind == "bound"
     assert layer.largest > layer.exact_largest == pytest.approx(float(exact[0]), rel=1e-8)
