@@ -326,11 +326,7 @@ def _facts(part: str, config: CNNConfig | TrainConfig | CoarseStage) -> dict[str
         value = getattr(config, field.name)
         if isinstance(value, CoarseStage):
             value = _facts("coarse", value)
-        elif isinstance(value, tuple | list):
-            value = list(value)
-        elif field.type is float:
-            value = float(value)  # 1 and 1.0 are the same rate
-        facts[field.name] = value
+        facts[field.name] = list(value) if isinstance(value, tuple) else value
     return _without_neutral(part, facts)
 
 

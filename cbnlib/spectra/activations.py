@@ -148,10 +148,8 @@ def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
     for batch in x.split(SAMPLES):
         for triangle, signals in zip(triangles, model.pre_activations(batch), strict=False):
             triangle.add(signals)
-    found = [
-        _spectrum("", "output", triangle, conv.grid).spectrum
-        for triangle, conv in zip(triangles, model.convs, strict=True)
-    ]
+    pairs = zip(triangles, model.convs, strict=True)
+    found = [_spectrum("", "output", triangle, conv.grid).spectrum for triangle, conv in pairs]
     return [Spectrum(spectrum.grid, spectrum.values.to(x.dtype)) for spectrum in found]
 
 

@@ -5,8 +5,8 @@ Minimises $\frac1\#\sum_x\mathrm{fit}(f_\theta(x),y)+\lambda\lVert\theta\rVert^2
 
 import math
 from collections.abc import Callable, Container, Mapping
-from functools import reduce
-from typing import TypeVar, get_args
+from functools import partial, reduce
+from typing import TypeAlias, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from cbnlib.training.engine import Engine, FewModes, obstacle
 from cbnlib.training.loop import Checkpoint, History, TrainingLoop
 
 Network = TypeVar("Network", bound=nn.Module)
+_Gradients: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class _DataTerm:
@@ -33,9 +34,9 @@ class _DataTerm:
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, config: TrainConfig) -> None:
         fit, self.size = fit_function(config.loss), min(len(x), config.batch_size)
-        self.way: Engine | _Autograd = _Autograd(model, fit)
+        self.way: _Gradients = partial(_by_autograd, model, fit)
         if isinstance(model, CNN) and config.budget is None and not obstacle(model):
-            self.way = Engine(model, fit, self.size)
+            self.way = Engine(model, fit, self.size).gradients
         self.parameters, self.x, self.y = list(model.parameters()), x.detach(), y.detach()
 
     def after_step(self, _step: int) -> bool:
@@ -45,7 +46,7 @@ class _DataTerm:
         """Bring the network up to date."""
 
     def gradients(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        return self.way.gradients(self.x[batch], self.y[batch])
+        return self.way(self.x[batch], self.y[batch])
 
     @torch.no_grad()
     def norms(self) -> Tensor:
@@ -71,8 +72,8 @@ class _DataTermInBudget(_DataTerm):
     def _start(self, few: Mapping[int, FewModes]) -> None:
         """Train with these layers held."""
         fit = fit_function(self.config.loss)
-        self.way = engine = Engine(self.model, fit, self.size, few_modes=few)
-        self.parameters = engine.parameters
+        engine = Engine(self.model, fit, self.size, few_modes=few)
+        self.way, self.parameters = engine.gradients, engine.parameters
 
     def after_step(self, step: int) -> bool:
         if self.held is None:
@@ -109,19 +110,16 @@ class _DataTermShrinking(_DataTerm):
         return False
 
 
-class _Autograd:
-    """Counterpart of `Engine` for networks that are not plain `CNN`s."""
-
-    def __init__(self, model: nn.Module, fit_function: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.model, self.fit_function = model, fit_function
-
-    @torch.enable_grad()
-    def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        self.model.zero_grad()
-        output = self.model(x)
-        fit = self.fit_function(output, y)
-        fit.backward()
-        return fit.detach(), output.detach()
+@torch.enable_grad()
+def _by_autograd(
+    model: nn.Module, fit_function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Counterpart of `Engine.gradients` for networks that are not plain `CNN`s."""
+    model.zero_grad()
+    output = model(x)
+    fit = fit_function(output, y)
+    fit.backward()
+    return fit.detach(), output.detach()
 
 
 def train(
