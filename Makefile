@@ -27,25 +27,8 @@ endif
 endif
 
 help:
-	@echo "make book           execute the notebooks that changed and render the book"
-	@echo "                    PROFILE=paper: full size, from records; SEED=1: another seed, trained;"
-	@echo "                    MNIST=folder: IDX files, where they are needed"
-	@echo "make notebook N=02  execute one notebook, same options"
-	@echo "make test           formatting, types, spelling, notebook pairs, tests and doctests"
-	@echo "make lint           the quick part of make test: all but the tests"
-	@echo "make records        keep the finished full-size runs of make book PROFILE=paper in records/"
-	@echo "make stability      build the quick edition with 5 seeds and 3 ways of rounding, keep the verdicts"
-	@echo "make bench          measure speed and memory against the peers, write records/90_performance"
-	@echo "make pair           write notebooks/*.ipynb from notebooks/*.md"
-	@echo "make problems       write problems/student/*.ipynb from problems/*.md, without solutions"
-	@echo "make course         make a course folder for nbgrader from them: _build/course"
-	@echo "make check-browser  open each page in headless Chromium; SHOTS=folder: take pictures"
-	@echo "make check-figures  compare the figures of the paper edition with the accepted ones"
-	@echo "make figures        accept the figures of the paper edition as they are now"
-	@echo "make check-links    ask every address outside that the rendered book links to"
-	@echo "make pdf            print the rendered book to _build/book.pdf, by Chromium"
-	@echo "make pins           renew every version in constraints.txt, for all supported Pythons at once"
-	@echo "make clean          remove what was built; the environment and full-size runs stay"
+	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@echo "PROFILE=paper: full size, from records; SEED=1: another seed, trained; MNIST=folder: IDX files"
 
 install: $(STAMP)
 
@@ -59,21 +42,21 @@ $(STAMP): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[build,dev]'
 	@touch $@
 
-book: $(STAMP) mnist-folder
+book: $(STAMP) mnist-folder ## execute the notebooks that changed and render the book
 	$(EXECUTE) || test $$? -eq 1 # a chapter that failed says so on its page
 	$(BIN)/python -m tools.render --profile "$(PROFILE)"
 
-notebook: $(STAMP) mnist-folder
+notebook: $(STAMP) mnist-folder ## execute one notebook, with the same options: N=02
 	@test -n "$(N)" || { echo "which notebook? make notebook N=02"; exit 2; }
 	$(EXECUTE) $(N)
 
 mnist-folder:
 	@test -z "$(MNIST)" || test -d "$(MNIST)" || { echo "MNIST=$(MNIST) is no folder"; exit 2; }
 
-test: lint
+test: lint ## formatting, types, spelling, notebook pairs, tests and doctests
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)
+lint: $(STAMP) ## the quick part of make test: all but the tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -82,38 +65,38 @@ lint: $(STAMP)
 	$(BIN)/python -m tools.pair --check
 	$(BIN)/python -m tools.problems --check
 
-records: $(STAMP)
+records: $(STAMP) ## keep the finished full-size runs of make book PROFILE=paper in records/
 	$(BIN)/python -m tools.keep_records
 
-stability: $(STAMP)
+stability: $(STAMP) ## build the quick edition with 5 seeds and 3 ways of rounding, keep the verdicts
 	$(BIN)/python -m tools.stability $(N)
 
-bench: $(STAMP)
+bench: $(STAMP) ## measure speed and memory against the peers, write records/90_performance
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.network
 
-pair: $(STAMP)
+pair: $(STAMP) ## write notebooks/*.ipynb from notebooks/*.md
 	$(BIN)/python -m tools.pair
 
-problems: $(STAMP)
+problems: $(STAMP) ## write problems/student/*.ipynb from problems/*.md, without solutions
 	$(BIN)/python -m tools.problems
 
-course: $(STAMP)
+course: $(STAMP) ## make a course folder for nbgrader from them: _build/course
 	$(BIN)/python -m tools.course
 
-check-browser: $(STAMP)
+check-browser: $(STAMP) ## open each page in headless Chromium; SHOTS=folder: take pictures
 	$(BIN)/python -m tools.check_browser $(if $(SHOTS),--screenshots "$(SHOTS)")
 
-check-figures: $(STAMP)
+check-figures: $(STAMP) ## compare the figures of the paper edition with the accepted ones
 	$(BIN)/python -m tools.compare_figures
 
-figures: $(STAMP)
+figures: $(STAMP) ## accept the figures of the paper edition as they are now
 	$(BIN)/python -m tools.compare_figures --accept
 
-check-links: $(STAMP)
+check-links: $(STAMP) ## ask every address outside that the rendered book links to
 	PYTHONPATH=. $(BIN)/jupyter-book build _build/source --builder linkcheck
 
-pins: $(STAMP)
+pins: $(STAMP) ## renew every version in constraints.txt, for all supported Pythons at once
 	$(BIN)/python -m pip install --quiet uv
 	@mkdir -p _build && rm -f _build/pins.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
@@ -121,8 +104,8 @@ pins: $(STAMP)
 	{ grep '^#' constraints.txt; sed 's/ *;.*//' _build/pins.txt | LC_ALL=C sort -t= -k1,1 -u; } > _build/constraints.txt
 	mv _build/constraints.txt constraints.txt
 
-pdf: $(STAMP)
+pdf: $(STAMP) ## print the rendered book to _build/book.pdf, by Chromium
 	$(BIN)/python -m tools.pdf
 
-clean:
+clean: ## remove what was built; the environment and full-size runs stay
 	rm -rf _build/executed _build/failed _build/source _build/html _build/book.pdf

@@ -25,6 +25,7 @@ from benchmarks.contenders import (
     StepCase,
     library_spectra,
     numpy_spectra,
+    peak_memory,
     spectra_error,
 )
 from cbnlib.runs.provenance import environment
@@ -57,7 +58,7 @@ def step_results(rounds: int, rates: dict[str, float], *, small: bool) -> list[d
         contenders = {k: (STEPS[k], shrunk) for k in names}
         seconds = measure.side_by_side(contenders, rounds, threads)
         weighed = names if case is LARGE else []
-        memory = {k: measure.peak_memory(k, shrunk.facts(), threads) for k in weighed}
+        memory = {k: measure.alone(peak_memory, threads, k, shrunk) for k in weighed}
         results.append(
             {
                 "case": shrunk.facts(),

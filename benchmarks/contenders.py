@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.measure import resident_peak
 from cbnlib import CNN, CNNConfig
 from cbnlib.spectra.convolutions import filter_spectrum
 from cbnlib.training.engine import Engine
@@ -105,6 +106,19 @@ STEPS: dict[str, Callable[[StepCase], Step]] = {
     "plain torch.fft": plain_step,
     "nn.Conv2d": conv2d_step,
 }
+
+
+def peak_memory(contender: str, case: StepCase) -> int:
+    """Memory that some steps take beyond what was held before, in bytes.
+
+    To be called in a process of its own. A tiny case comes first, so that libraries are loaded.
+    """
+    STEPS[contender](StepCase(8, 2, 2, 2))()
+    before = resident_peak()
+    step = STEPS[contender](case)
+    for _ in range(3):
+        step()
+    return resident_peak() - before
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 import multiprocessing
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -23,6 +21,7 @@ WARM_SECONDS = 0.1
 """Seconds of calls in each turn before the one that counts: at least one call."""
 
 
+T = TypeVar("T")
 Work = Callable[[], object]
 Contender = tuple[Callable[[Any], Work], object]
 """What makes the work from a case, and the case."""
@@ -65,10 +64,15 @@ def side_by_side(
     return medians
 
 
-def _make(make: Callable[[Any], Work], case: object, threads: int) -> None:
-    global _made  # noqa: PLW0603  # a process of a pool keeps its work there
+def use_threads(threads: int) -> None:
+    """Let all numerical libraries of this process use so many threads."""
     threadpool_limits(threads)
     torch.set_num_threads(threads)
+
+
+def _make(make: Callable[[Any], Work], case: object, threads: int) -> None:
+    global _made  # noqa: PLW0603  # a process of a pool keeps its work there
+    use_threads(threads)
     _made = make(case)
 
 
@@ -97,12 +101,8 @@ def resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def peak_memory(contender: str, facts: Mapping[str, int], threads: int) -> int:
-    """Memory that some training steps take beyond what was held before, in bytes.
-
-    Measured in a fresh process, as the growth of its peak.
-    """
-    sizes = [str(facts[key]) for key in ("n", "width", "depth", "batch")]
-    command = [sys.executable, "-m", "benchmarks.peak", contender, str(threads), *sizes]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(done.stdout)
+def alone(work: Callable[..., T], threads: int, *arguments: object) -> T:
+    """The result of a function that is called in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(1, context, use_threads, (threads,)) as process:
+        return process.submit(work, *arguments).result()

@@ -12,21 +12,18 @@ fifth of a second. The time for all is in proportion, unless it is asked to do t
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from benchmarks.measure import resident_peak
+from benchmarks.measure import alone, resident_peak
 from cbnlib.runs.provenance import environment
 from cbnlib.spectra.modules import convolutions_of, module_spectra
 from cbnlib.spectra.spectrum import Spectrum
@@ -167,23 +164,12 @@ def published(shrink: int, size: int, limit: float = SECONDS) -> dict[str, Any]:
 def network_results(threads: int, *, small: bool, whole: bool = False) -> dict[str, Any]:
     """Both, one after the other, each in a process of its own."""
     sizes = (8, 32) if small else (1, 224)
-    ours = _alone(library, threads, *sizes)
-    theirs = _alone(published, threads, *sizes, math.inf if whole or small else SECONDS)
+    ours = alone(library, threads, *sizes)
+    theirs = alone(published, threads, *sizes, math.inf if whole or small else SECONDS)
     ratio = theirs["seconds"] / ours["seconds"]
     print(f"bench: network, {ours['seconds']:.3g} s, numpy {ratio:.1f} times that", flush=True)
     facts = environment() | {"cores": str(os.cpu_count()), "threads": str(threads)}
     return {"environment": facts, "cbnlib": ours, "numpy": theirs, "ratio": ratio}
-
-
-def _alone(work: Callable[..., dict[str, Any]], threads: int, *sizes: float) -> dict[str, Any]:
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(1, context, _start, (threads,)) as process:
-        return process.submit(work, *sizes).result()
-
-
-def _start(threads: int) -> None:
-    threadpool_limits(threads)
-    torch.set_num_threads(threads)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

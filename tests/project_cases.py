@@ -3,8 +3,6 @@
 import shutil
 from contextlib import contextmanager
 
-import pytest
-
 from cbnlib.book.claims import KEY, Claim
 from tools import execute
 from tools.pair import PAIRS
@@ -120,12 +118,3 @@ def edited(path, change):
         yield
     finally:
         path.write_bytes(whole)
-
-
-@contextmanager
-def printed():
-    """The lines that are printed meanwhile: `capsys` for fixtures of a module."""
-    lines = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builtins.print", lambda *args, **_: lines.append(" ".join(map(str, args))))
-        yield lines

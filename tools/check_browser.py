@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, Error
 from tools.browser import accessibility, keyboard, layout, reading, training
 from tools.browser.chromium import browser_version, open_browser, visit
 from tools.browser.passed import Passed
-from tools.command import arguments, report
+from tools.command import arguments
 from tools.pages import Page, pages
 from tools.project import BuildError, Project
 
@@ -140,7 +140,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"check_browser: {time.perf_counter() - start:.0f} s, {len(notes)} lesser findings")
     if len(chosen) < len(every) and not args.page:
         print(f"check_browser: {len(every) - len(chosen)} pages are as they were when they passed")
-    return report("check_browser", len(chosen), sorted(problems))
+    for problem in sorted(problems):
+        print(f"check_browser: {problem}", file=sys.stderr)
+    print(f"check_browser: {len(chosen)} pages, {len(problems)} problems")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

@@ -26,22 +26,7 @@ UNKNOWN = "unknown"
 """The commit of a build outside a git checkout."""
 
 TEXTS = ("task", "prediction", "quantity", "added", "check", "apart", "tried", "untested")
-SMALL_WORDS = {
-    "a",
-    "an",
-    "and",
-    "are",
-    "at",
-    "by",
-    "in",
-    "is",
-    "it",
-    "its",
-    "of",
-    "on",
-    "the",
-    "to",
-}
+SMALL_WORDS = "a an and are at by in is it its of on the to"
 SHOWN_WORDS = 3
 
 
@@ -134,7 +119,7 @@ def identifier(stem: str, claim: Claim, place: int = 0) -> str:
         place: Its number among those of the chapter that agree in task and prediction.
     """
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in claim.prediction.lower())
-    shown = [word for word in words.split() if word not in SMALL_WORDS][:SHOWN_WORDS]
+    shown = [word for word in words.split() if word not in SMALL_WORDS.split()][:SHOWN_WORDS]
     text = "\n".join([claim.task, claim.prediction, *[str(place)] * bool(place)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:4]
     return "-".join([claim.paper, stem.partition("_")[0], *shown, digest])

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from cbnlib.book.claims import SUBJECTS, Claim, Verdict
-from tools.belief import NOT_TESTED, OUTCOMES, SURE
+from tools.belief import NOT_TESTED, SURE
 from tools.executed import links
 from tools.plain_words import PLAIN
 
@@ -22,17 +22,11 @@ KINDS = {
     "check": "check",
     "other": "row marked neutral",
 }
-FOUND = dict(
-    zip(
-        OUTCOMES,
-        (
-            "We predicted, and found",
-            "We predicted, and found in part",
-            "We predicted, but did not find",
-        ),
-        strict=True,
-    )
-)
+FOUND = {
+    "holds": "We predicted, and found",
+    "in part": "We predicted, and found in part",
+    "fails": "We predicted, but did not find",
+}
 TOLD = {
     "reproduced": "true in every run",
     "partly": "true in some runs",

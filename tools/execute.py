@@ -26,7 +26,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cbnlib.book.profiles import PROFILES
 from tools.command import arguments
@@ -39,10 +38,7 @@ from tools.digest import (
 )
 from tools.job import Failure, Job
 from tools.progress import Outlook
-from tools.project import BuildError, Project
-
-if TYPE_CHECKING:
-    from tools.notebook import Parameter
+from tools.project import BuildError, Parameter, Project
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
 """Limits of the editions; the others have `SMOKE_CELL_SECONDS`."""
@@ -74,42 +70,38 @@ def plan(project: Project, args: argparse.Namespace) -> list[Job]:
     _refuse_unknown(project, given, declared)
     jobs = []
     for source, content in contents.items():
-        parameters = _values(declared[source] or {}, given)
+        parameters = _values(declared[source], given)
         digest = execution_digest(project, source, content, parameters)
         timeout = args.timeout or CELL_SECONDS.get(args.profile, SMOKE_CELL_SECONDS)
         jobs.append(Job(project, source, content, args.profile, parameters, digest, timeout))
     return jobs
 
 
-def _declared(source: Path, content: bytes) -> "dict[str, Parameter] | None":
-    """The parameters of a notebook; None if it is a bad one, which its execution will tell."""
+def _declared(source: Path, content: bytes) -> dict[str, Parameter]:
+    """The parameters of a notebook; none if it is a bad one, which its execution will tell."""
     from tools.notebook import declared_parameters, parse_source
 
     try:
         return declared_parameters(parse_source(source, content))
     except BuildError:
-        return None
+        return {}
 
 
 def _refuse_unknown(
-    project: Project,
-    given: Mapping[str, str],
-    declared: "Mapping[Path, Mapping[str, Parameter] | None]",
+    project: Project, given: Mapping[str, str], declared: Mapping[Path, Mapping[str, Parameter]]
 ) -> None:
     """A parameter that only other notebooks have does nothing; one that none has is a mistake."""
-    missing = given.keys() - {name for parameters in declared.values() for name in parameters or ()}
-    if not missing or None in declared.values():
+    missing = given.keys() - {name for parameters in declared.values() for name in parameters}
+    if not missing or not all(declared.values()):
         return
-    others = [_declared(source, source.read_bytes()) or {} for source in project.sources()]
-    known = sorted({name for parameters in others for name in parameters})
+    everywhere = [_declared(source, source.read_bytes()) for source in project.sources()]
+    known = sorted({name for parameters in everywhere for name in parameters})
     for name in sorted(missing):
         if name not in known:
             raise BuildError(f"no notebook has a parameter {name!r}; there are: {', '.join(known)}")
 
 
-def _values(
-    defaults: "Mapping[str, Parameter]", given: Mapping[str, str]
-) -> "dict[str, Parameter]":
+def _values(defaults: Mapping[str, Parameter], given: Mapping[str, str]) -> dict[str, Parameter]:
     from tools.notebook import parse_parameter
 
     return {

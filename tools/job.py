@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.project import Project
+from tools.project import Parameter, Project
 
 SHOWN_LINES = 8
 """Of an error: its last ones say what it was."""
@@ -21,7 +21,7 @@ class Job:
     content: bytes
     """What was in the source when its digest was made: this is executed."""
     profile: str
-    parameters: Mapping[str, str | int | float | bool]
+    parameters: Mapping[str, Parameter]
     digest: str
     timeout: int | None
     """Seconds a cell may take; `None` for no limit."""
@@ -74,7 +74,7 @@ class Failure:
     """
 
     digest: str
-    parameters: Mapping[str, str | int | float | bool]
+    parameters: Mapping[str, Parameter]
     environment: Mapping[str, str]
     cell: str
     partial: str

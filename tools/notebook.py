@@ -9,9 +9,7 @@ import jupytext
 from jupytext.config import load_jupytext_config
 from nbformat import NotebookNode
 
-from tools.project import BuildError
-
-Parameter = str | int | float | bool
+from tools.project import BuildError, Parameter
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
 """The title of a notebook, in Markdown."""
 
+Parameter = str | int | float | bool
+"""What a parameter of a notebook may be."""
+
 
 class BuildError(Exception):
     """The build cannot go on; the message says what to do."""

@@ -57,11 +57,11 @@ def stage(project: Project, outcomes: Sequence[Path]) -> None:
     from tools.thumbnails import thumbnail
 
     shutil.rmtree(project.source, ignore_errors=True)
-    made = ("notebooks", "figures", "problems")  # older builds left such folders beside the pages
-    shutil.copytree(project.book, project.source, ignore=shutil.ignore_patterns(*made))
+    shutil.copytree(project.book, project.source)
+    made = ("notebooks", "figures", "problems")
     notebooks, figures, problems = (project.source / name for name in made)
     for folder in (notebooks, figures, problems):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     for edition in files_in(project.students, "*.ipynb"):
         shutil.copy2(edition, problems)
     builds = stability.records(project)

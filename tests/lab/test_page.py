@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from page_cases import PAGE
 
 from cbnlib.book.predictions import merge_predictions
 from tools.browser import keyboard, layout, training
@@ -13,25 +14,6 @@ from tools.project import ROOT
 from tools.sphinx_ext.lab import widget
 
 LAB = ROOT / "book" / "lab"
-PAGE = """\
-<!DOCTYPE html><html lang="en"><head><title>A page</title>
-<style>html {{ --pst-color-background: white; --pst-color-text-base: black }}
-[data-theme=dark] {{ --pst-color-background: #14181e; --pst-color-text-base: #ced6dd;
-  --pst-color-text-muted: #9ca4af }}
-body {{ background: var(--pst-color-background); color: var(--pst-color-text-base) }}
-a {{ color: inherit }} :is(a, button, input):focus {{ outline: 3px solid }}</style></head>
-<body><div id="pst-skip-link"><a href="#main">Skip</a></div><main id="main"><h1>A page</h1>
-<div class="bd-article-container">{content}</div><a class="right-next" href="page.html">Next</a>
-<button class="theme-switch-button">Colours</button>
-<input type="search" aria-label="Search"></main>
-<script>
-const search = document.querySelector('[type=search]'), {{dataset}} = document.documentElement;
-document.addEventListener('keydown', e => {{ if (e.ctrlKey) search.focus(); }});
-document.querySelector('.theme-switch-button').addEventListener('click', () => {{
-  dataset.theme = dataset.theme === 'dark' ? 'light' : 'dark'; }});
-const system = matchMedia('(prefers-color-scheme: dark)');
-system.addEventListener('change', e => {{ dataset.theme = e.matches ? 'dark' : 'light'; }});
-</script></body></html>"""
 SMALL = "#depth=2&width=2&steps=500"
 OVER = "() => document.querySelector('[data-do=run]').textContent === 'Run again'"
 WORDS = "[data-part=words]"

@@ -12,17 +12,7 @@ import yaml
 from cbnlib import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-SKIPPED = {
-    ".git",
-    ".venv",
-    "_build",
-    "__pycache__",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".pytest_cache",
-    ".ipynb_checkpoints",
-}
-MADE = [("book", "figures"), ("book", "notebooks"), ("book", "problems")]
+SKIPPED = re.compile(r"_build|__pycache__|\.(git|venv|ipynb_checkpoints|.*_cache)")
 SUFFIXES = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml", ".yaml", ".txt", ".svg", ".bib", ""}
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -33,8 +23,7 @@ WORKFLOWS = [path.relative_to(ROOT) for path in sorted((ROOT / ".github").rglob(
 def texts():
     """Every text file of the repository, without what the build makes."""
     for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        made = SKIPPED.intersection(parts) or parts[:2] in MADE
+        made = any(map(SKIPPED.fullmatch, path.relative_to(ROOT).parts))
         if path.is_file() and not made and path.suffix in SUFFIXES:
             yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 

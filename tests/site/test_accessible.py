@@ -1,6 +1,7 @@
 """What is repaired in the finished pages, and that the browser check sees what is not."""
 
 import pytest
+from page_cases import PAGE
 
 from tools import check_browser
 from tools.browser import reading
@@ -35,21 +36,6 @@ def test_the_index_of_the_search_is_for_the_search_page_only():
     assert repair(search) == search
 
 
-PAGE = """\
-<!DOCTYPE html><html lang="en"><head><title>A page</title>
-<style>body {{ background: white; color: black }} a {{ color: inherit }}
-:is(a, button, input):focus {{ outline: 3px solid }}
-@media (prefers-color-scheme: dark) {{ body {{ background: black; color: white }} }}</style></head>
-<body><div id="pst-skip-link"><a href="#main">Skip</a></div><main id="main"><h1>A page</h1>
-<div class="bd-article-container">{content}</div>
-<a class="right-next" href="page.html">Next</a>
-<button class="theme-switch-button">Colours</button>
-<input type="search" aria-label="Search"></main>
-<script>
-const search = document.querySelector('[type=search]'), dark = {{n: 0}};
-document.addEventListener('keydown', e => {{ if (e.ctrlKey) search.focus(); }});
-document.querySelector('button').addEventListener('click', () => {{
-  document.body.style.background = dark.n++ % 2 ? 'white' : 'black'; }});</script></body></html>"""
 DOT = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x00;"
 SLIDER = """\
 <div data-slideshow="a"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="A dot">

@@ -74,8 +74,3 @@ def test_points_of_who_did_everything_and_who_did_nothing(course):
         ("everything", by_checks, by_checks, most),
         ("nothing", 0, by_checks, most),
     ]
-
-
-def test_nbgrader_finds_the_sources_valid(course):
-    source = course / "source" / "ps1" / f"{SOURCE.stem}.ipynb"
-    assert "Success" in run(course, "-m", "nbgrader", "validate", source)

@@ -1,16 +1,18 @@
 """The build on a tiny project: nothing stale, failures named, only what changed done again."""
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from project_cases import cell, make_project, notebook, printed, run
+from project_cases import cell, make_project, notebook, run
 
 from cbnlib.book.where import ASKED
 from tools import execute, run_notebook
@@ -66,9 +68,9 @@ def failed(tmp_path_factory):
     for stem, (good, bad, _) in BAD_SOURCES.items():
         source = project.notebooks / f"{stem}.md"
         source.write_text(source.read_text(encoding="utf-8").replace(good, bad), encoding="latin-1")
-    with printed() as told:
+    with redirect_stdout(io.StringIO()) as told, redirect_stderr(told):
         status = run(project, "--timeout", "3")
-    return project, status, "\n".join(told)
+    return project, status, told.getvalue()
 
 
 def test_failures_give_a_status_and_leave_nothing_stale(failed):
@@ -168,7 +170,6 @@ def test_a_parameter_of_other_notebooks_does_nothing():
         (["--profile", "fast"], "'fast'; there are: quick, paper"),
         (["-p", "depth", "3"], "a parameter 'depth'; there are: profile, seed"),
         (["--seed", "one"], "seed must be of type int, got 'one'"),
-        (["--seed", "1:30"], "seed must be of type int, got '1:30'"),
         (["09"], "'09'; there are: 01_imports, 02_plain"),
         (["--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["--timeout", "-1"], "--timeout must be at least 1, got -1"),

@@ -18,7 +18,7 @@ from problem_runner import (
 
 from tools import problems
 from tools.notebook import read_source
-from tools.project import BuildError, Project
+from tools.project import Project
 
 SETS = problems.problem_sets(PROJECT)
 LONGEST_CELL = 15
@@ -233,16 +233,3 @@ def test_a_broken_set_is_named(copied, capsys, old, new, told):
     out = capsys.readouterr().out
     assert told in out
     assert source.name in out
-
-
-def test_a_set_that_nbgrader_refuses_is_not_written(copied):
-    [source] = problems.problem_sets(copied)
-    text = source.read_text("utf-8").replace("    ### END SOLUTION", "")
-    source.write_text(text, encoding="utf-8")
-    with pytest.raises(BuildError, match="no end solution"):
-        problems.EDITIONS.write(copied)
-
-
-def test_a_stray_edition_is_named(copied):
-    (copied.students / "9_gone.ipynb").write_text("{}", encoding="utf-8")
-    assert problems.EDITIONS.out_of_step(copied) == ["student/9_gone.ipynb has no 9_gone.md"]

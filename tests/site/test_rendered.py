@@ -135,7 +135,6 @@ BROKEN = {
     "image": ('src="../_images/', 'src="../_imagined/', "is not in the site"),
     "other host": ("<head>", '<head><script src="https://x.org/a.js"></script>', "another host"),
     "style": ("<head>", "<head><style>a{background:url(//x.org/a.png)}</style>", "another host"),
-    "weight": ("</body>", f"{'x' * 3_000_000}</body>", "more than 3.0 MB"),
     "launch": ("lab/tree/notebooks/", "lab/tree/book/notebooks/", "no binder button"),
     "colab": ("blob/main/notebooks/01_line.ipynb", "blob/main/gone.ipynb", "leads to gone.ipynb"),
     "edit": ("edit/main/notebooks/01_line.md", "edit/main/book/notebooks/01_line.ipynb", "edit"),
