@@ -27,11 +27,11 @@ class Product:
 
 
 class Plane:
-    """Two products: a real one along the last axis, then a complex one along the first.
+    """A real product along the last axis, then a complex one along the first.
 
-    After the first step, a *slot* holds two real columns: real and imaginary part of a column
-    of the half spectrum, or (in the last slot) the two columns that are real, those of
-    frequency 0 and, on an even axis, n/2.
+    After the first step, a *slot* holds two real columns. These are the real and imaginary part
+    of a column of the half spectrum. The last slot holds the two columns that are real, those
+    of frequency 0 and, on an even axis, n/2.
     """
 
     def __init__(self, n1: int, n2: int, kind: Tensor) -> None:
@@ -88,20 +88,20 @@ class Plane:
 class FoldedPlane:
     r"""Products by cosines and by sines along each axis, of folded signals.
 
-    *Folding.* A cosine sees only the even part of a signal along an axis, a sine only the odd part:
+    *Folding.* Along an axis, a cosine sees only the even part of a signal, a sine only the odd.
     $$\sum_jx_j\cos\tfrac{2\pi kj}n=\sum_{j=0,\,n/2}x_j\cos\tfrac{2\pi kj}n
     +\sum_{0<j<n/2}(x_j+x_{n-j})\cos\tfrac{2\pi kj}n,\qquad
-    \sum_jx_j\sin\tfrac{2\pi kj}n=\sum_{0<j<n/2}(x_j-x_{n-j})\sin\tfrac{2\pi kj}n,$$
-    two products of half the size in place of one. The pixels of an axis lie in the order of
+    \sum_jx_j\sin\tfrac{2\pi kj}n=\sum_{0<j<n/2}(x_j-x_{n-j})\sin\tfrac{2\pi kj}n.$$
+    So two products of half the size replace one. The pixels of an axis lie in the order of
     `_folded_order`, so that $x_j$ and $x_{n-j}$ have the same place in two contiguous blocks.
 
-    *Pairs.* Products of real waves along the axes give the complex waves by sums and differences,
-    $$\cos(a\pm b)=\cos a\cos b\mp\sin a\sin b,\qquad\sin(a\pm b)=\sin a\cos b\pm\cos a\sin b,$$
-    for half of the multiplications of a complex product along the first axis.
+    *Pairs.* Products of real waves along the axes give the complex waves by sums and differences.
+    $$\cos(a\pm b)=\cos a\cos b\mp\sin a\sin b,\qquad\sin(a\pm b)=\sin a\cos b\pm\cos a\sin b.$$
+    This takes half of the multiplications of a complex product along the first axis.
 
     The steps alternate between two places in memory, the result's and the scratch. A product
-    is fastest if it writes one block: what belongs to cosines along the last axis, `[n1, even, K]`,
-    lies in front of what belongs to sines, `[n1, odd, K]` (`_by_parity`).
+    is fastest if it writes one block. So the part of the cosines along the last axis,
+    `[n1, even, K]`, lies in front of the part of the sines, `[n1, odd, K]` (`_by_parity`).
     """
 
     def __init__(self, n1: int, n2: int, kind: Tensor) -> None:
@@ -171,8 +171,8 @@ class FoldedPlane:
         """Relate products of waves to Fourier coordinates.
 
         Returns:
-            `(a, b, a + b, a - b)`: two products and two coordinates; `(a, b, factor)`: a product
-            and the coordinate that is `factor` times it.
+            Two products and two coordinates, `(a, b, a + b, a - b)`. A product and the coordinate
+            that is `factor` times it, `(a, b, factor)`.
         """
         first, last = self._first, self._last
         cosines, sines = (half.transpose(0, 1) for half in products)  # columns first, as wanted
@@ -239,7 +239,7 @@ def _sum_and_difference(a: Tensor, b: Tensor, total: Tensor, difference: Tensor)
 
 
 def _in_place(a: Tensor, b: Tensor) -> list[Call]:
-    """`a + b` in place of `a`; then `a - b`, which is the sum less 2b, in place of `b`."""
+    """`a + b` in place of `a`, then `a - b`, which is the sum less 2b, in place of `b`."""
     return [partial(a.add_, b), partial(torch.sub, a, b, alpha=2, out=b)]
 
 
@@ -269,7 +269,7 @@ def _half(n: int) -> list[int]:
 
 
 def _folded_order(n: int) -> Tensor:
-    """The frequencies, or pixels, of an axis: the own ones, the half, and their mirror images."""
+    """Own frequencies (or pixels) of an axis, then one of each pair, then the mirror images."""
     return torch.tensor(_own(n) + _half(n) + [n - k for k in _half(n)])
 
 
@@ -281,7 +281,7 @@ def line_frequencies(n: int) -> tuple[Tensor, int]:
 def plane_frequencies(n1: int, n2: int) -> tuple[Tensor, int]:
     """The frequencies of a `RealDFT` with two axes, and the number of pairs.
 
-    Column by column: first all of each paired column, then the pairs within a self-conjugate one.
+    First come all of each paired column, then the pairs within a self-conjugate column.
     """
     omega = [(k1, k2) for k2 in _half(n2) for k1 in _folded_order(n1).tolist()]
     omega += [(k1, k2) for k2 in _own(n2) for k1 in _half(n1)]

@@ -1,9 +1,9 @@
 r"""Frequencies of a cyclic pixel grid, and how to count them.
 
-On a grid $G=\mathbb Z_{n_1}\times\dots$ of one to three axes with $N$ pixels, a real signal is
-known from half of its Fourier coefficients, the *stored* entries of `torch.fft.rfftn`: the
+Half of its Fourier coefficients determine a real signal on a grid $G=\mathbb Z_{n_1}\times\dots$ of
+one to three axes with $N$ pixels. This half are the *stored* entries of `torch.fft.rfftn`, the
 non-negative frequencies on the last axis, all on the others. Two different weights follow
-from the half that is not stored; mixing them up is the classic error.
+from the half that is not stored. Mixing them up is the classic error.
 
 * `Frequencies.weight` belongs to **sums over all stored entries** (norms, traces).
 * `Frequencies.multiplicity` belongs to **lists of modes** (ranks, counts, tables).
@@ -33,12 +33,12 @@ class Frequencies:
         grid: Pixels per axis.
         omega: Integer frequency vectors with entries in $(-n_i/2, n_i/2]$, shape `[F, axes]`.
             (`fftfreq` writes $-n/2$ where we write $+n/2$.)
-        degree: $\sum_i\lvert\omega_i\rvert$, shape `[F]`; 0 for the constant one.
-        weight: 1 where the entry's column (last axis) is 0 or, for even $n_{last}$, the last one;
+        degree: $\sum_i\lvert\omega_i\rvert$, shape `[F]`, 0 for the constant one.
+        weight: 1 where the entry's column (last axis) is 0 or, for even $n_{last}$, the last one.
             2 elsewhere, where the conjugate is not stored. Shape `[F]`, sums to $N$.
-        multiplicity: Real dimensions carried by one channel direction at this entry, shape `[F]`:
-            1 if $\omega=-\omega$, 2 for the representative of a pair $\pm\omega$, and 0 for the
-            other member of a pair of which both are stored. Sums to $N$.
+        multiplicity: Real dimensions carried by one channel direction at this entry. It is 1 if
+            $\omega=-\omega$ and 2 for the representative of a pair $\pm\omega$. If both members
+            of a pair are stored, the other one has 0. Shape `[F]`, sums to $N$.
     """
 
     grid: tuple[int, ...]
@@ -49,20 +49,20 @@ class Frequencies:
 
     @property
     def modes(self) -> Tensor:
-        """Indices of the entries with multiplicity > 0: one per pair. Shape `[M]`."""
+        """Indices of the entries with multiplicity > 0, one per pair. Shape `[M]`."""
         return self.multiplicity.nonzero().squeeze(1)
 
     @property
     def half_grid(self) -> tuple[int, ...]:
-        """Shape of what `torch.fft.rfftn` returns: the last axis is halved."""
+        """Shape of what `torch.fft.rfftn` returns, with the last axis halved."""
         return (*self.grid[:-1], self.grid[-1] // 2 + 1)
 
     @property
     def products(self) -> int:
         r"""Real multiplications by which filters act on one channel, $\sum_\omega m(\omega)^2$.
 
-        $\hat W(\omega)\hat x(\omega)$ with one channel in and one out: a real product where
-        $\omega=-\omega$, and a complex one, four real ones, for each pair $\pm\omega$. Transforms
+        With one channel in and one out, $\hat W(\omega)\hat x(\omega)$ is a real product where
+        $\omega=-\omega$. For each pair $\pm\omega$ it is a complex one, four real ones. Transforms
         are not counted.
 
         Example:
@@ -139,7 +139,7 @@ def _frequencies(grid: tuple[int, ...]) -> Frequencies:
     with torch.device("cpu"):  # whatever the caller's default device is: the result is kept
         axes = [_signed(n) for n in grid[:-1]] + [torch.arange(grid[-1] // 2 + 1)]
         omega = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
-        # Column 0 and an even axis' last column are their own mirror images: both members of a
+        # Column 0 and an even axis' last column are their own mirror images. Both members of a
         # pair stand there, and only the last axis decides it. The first other axis tells the
         # members apart.
         mirrored = (2 * omega) % torch.tensor(grid) == 0
@@ -162,7 +162,7 @@ def frequencies(grid: int | Sequence[int]) -> Frequencies:
     """Return the stored frequencies of a grid with their degrees and weights.
 
     Args:
-        grid: Pixels per axis, one to three axes; an integer for one.
+        grid: Pixels per axis, one to three axes, or an integer for one.
 
     Returns:
         The frequencies in the order of `torch.fft.rfftn(x, dim=axes).flatten()`.

@@ -33,18 +33,18 @@ class CircularConv(nn.Module):
 
     The parameters are $v=\sqrt N\,w$ (`weight`) and $\beta=\sqrt N\,b$ (`bias`). Then the norm of
     the *operator* is the plain norm of the parameters, $\lVert W\rVert_F^2=\lVert v\rVert^2$ and
-    $\lVert b\mathbf 1\rVert^2=\lVert\beta\rVert^2$; the unitary DFT of $v$ is $\hat W$, and $\beta$
+    $\lVert b\mathbf 1\rVert^2=\lVert\beta\rVert^2$. The unitary DFT of $v$ is $\hat W$, and $\beta$
     adds to the constant frequency.
 
     In the *spectral* parametrisation (Rippel, Snoek and Adams, NeurIPS 2015) the weight is kept as
-    its $N$ real Fourier coordinates, an orthogonal change of basis (module `real_dft`): the same
-    maps, norm and gradient flow, without a transform of the filter in every step. Gradient descent
-    takes the same path; Adam, which scales every coordinate by itself, another one.
+    its $N$ real Fourier coordinates, an orthogonal change of basis (module `real_dft`). Maps, norm
+    and gradient flow are the same, and no step transforms the filter. Gradient descent takes the
+    same path. Adam takes another one, as it scales every coordinate by itself.
 
-    This class is the readable definition; `cbnlib.training.engine` computes the same faster.
+    This class is the readable definition. `cbnlib.training.engine` computes the same faster.
 
     Attributes:
-        weight: $v$, shape `[c_out, c_in, *window]`; along an axis with window `k` the taps are
+        weight: $v$, shape `[c_out, c_in, *window]`. Along an axis with window `k` the taps are
             at $q=-\lfloor k/2\rfloor,\dots,k-1-\lfloor k/2\rfloor$ (mod $n$). In the spectral
             parametrisation the Fourier coordinates of $v$, shape `[N, c_out, c_in]`.
         bias: $\beta$, shape `[c_out]`, or None.
@@ -71,16 +71,16 @@ class CircularConv(nn.Module):
             c_in: Channels of the input.
             c_out: Channels of the output.
             grid: Pixels per axis, one or two axes.
-            window: Size of the filter per axis; None for the whole grid.
+            window: Size of the filter per axis, None for the whole grid.
             bias: Whether there is a bias per channel.
             gain: The entries of the blocks $\hat W(\omega)$ start with variance `gain / c_in`.
             parametrization: `pixel` or `spectral`, see above.
-            generator: Source of randomness; None for torch's global one.
+            generator: Source of randomness, None for torch's global one.
 
         Raises:
-            ValueError: If a count is < 1, the gain is not positive, the window has another number
-                of axes than the grid or is larger than it, or is smaller than the grid in the
-                spectral parametrisation, where every filter is as large as the grid.
+            ValueError: If a count is < 1, the gain is not positive, or the window has another
+                number of axes than the grid or is larger than it. In the spectral parametrisation
+                also if it is smaller, as every filter there is as large as the grid.
         """
         super().__init__()
         self.c_in, self.c_out = check_count("c_in", c_in), check_count("c_out", c_out)
@@ -102,7 +102,7 @@ class CircularConv(nn.Module):
     def start_on(self, coarse: int | Sequence[int]) -> "CircularConv":
         r"""A layer on a coarser grid that starts like this one, if this one was just drawn.
 
-        It has the same blocks at the frequencies that both grids share, so the entries of its
+        It has the same blocks at the frequencies that both grids share. So the entries of its
         blocks start with the same variance (`crop_noise` says how at a Nyquist frequency).
 
         Args:

@@ -38,7 +38,7 @@ class CoarseStage:
     """
 
     grid: Grid = Grid()  # noqa: RUF009
-    """Pixels per axis of the coarse grid, an integer or several; holds a tuple."""
+    """Pixels per axis of the coarse grid, an integer or several, stored as a tuple."""
     first: int  # type: ignore[misc]  # `Grid` is no default
     """First layer on it, counted from 1."""
     last: int  # type: ignore[misc]  # `Grid` is no default
@@ -58,12 +58,12 @@ class CNNConfig:
     """Configuration of a network before training.
 
     Raises:
-        ValueError: On construction, if a value is out of range; the message names it.
+        ValueError: On construction, if a value is out of range. The message names it.
         TypeError: If `coarse` is neither None nor a `CoarseStage`.
     """
 
     grid: Grid = Grid()  # noqa: RUF009
-    """Pixels per axis, an integer or several; holds a tuple."""
+    """Pixels per axis, an integer or several, stored as a tuple."""
     width: int  # type: ignore[misc]  # `Grid` is no default
     """Channels of every hidden layer."""
     depth: int  # type: ignore[misc]  # `Grid` is no default
@@ -71,27 +71,27 @@ class CNNConfig:
     c_in: int = 1
     """Channels of the input."""
     c_out: int = 1
-    """Channels of the output; with the pooling head, the number of classes."""
+    """Channels of the output. With the pooling head, the number of classes."""
     head: Head = "equivariant"
-    """`equivariant`: the last layer is a convolution. `pooling`: the last ReLU's output is pooled
-    to its constant frequency and a dense layer follows; the output is then invariant."""
+    """With `equivariant` the last layer is a convolution. With `pooling` the last ReLU's output is
+    pooled to its constant frequency and a dense layer follows, so the output is invariant."""
     window: int | Sequence[int] | None = None
-    """Filter size per axis, stored as a tuple; None for filters as large as the grid, as in the
-    theory."""
+    """Filter size per axis, stored as a tuple. With None, filters are as large as the grid, as in
+    the theory."""
     bias: bool = True
     """Without biases the network is positively homogeneous, which some statements need."""
     nonlinearity: Nonlinearity = "relu"
     """`none` makes a linear network, for S1."""
     coarse: CoarseStage | None = None
-    """Middle layers on a coarser grid; the network then commutes with coarse translations only."""
+    """Middle layers on a coarser grid. The network then commutes with coarse translations only."""
     parametrization: Parametrization = "pixel"
-    """Coordinates of the convolutions' weights: `pixel` or `spectral` (`CircularConv`)."""
+    """Coordinates of the convolutions' weights, `pixel` or `spectral` (`CircularConv`)."""
     gain: float = 1.0
     """Entries of the Fourier blocks start with variance gain / channels in. He's initialisation
-    is 2; a smaller gain starts with fewer strong modes and often ends in a lower minimum."""
+    is 2. A smaller gain starts with fewer strong modes and often ends in a lower minimum."""
 
     def __post_init__(self) -> None:
-        """Check every field; store the window as a tuple, numbers as Python's own."""
+        """Check every field, and store the window as a tuple, numbers as Python's own."""
         check_choice("head", self.head, get_args(Head))
         check_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         check_choice("parametrization", self.parametrization, get_args(Parametrization))
@@ -107,7 +107,7 @@ class CNNConfig:
         )
         if self.coarse is not None:
             last = check_type("coarse", self.coarse, CoarseStage).last
-            # An equivariant network's output is on the full grid; pooling takes any.
+            # An equivariant network's output is on the full grid. Pooling takes any.
             if last > self.depth - 1:
                 raise ValueError(f"last coarse layer must be <= {self.depth - 1}, got {last}")
 
@@ -125,16 +125,16 @@ class CNN(nn.Module):
 
     Attributes:
         config: Its configuration.
-        convs: The convolutions $W_1,\dots$ in order: $L$ of them, or $L-1$ with the pooling head.
+        convs: The convolutions $W_1,\dots$ in order, $L$ of them, or $L-1$ with the pooling head.
         dense: The dense head $H$ of the pooling head, else None.
     """
 
     def __init__(self, config: CNNConfig, *, seed: int) -> None:
         """Draw the weights.
 
-        Networks that differ in their coarse stage alone start from the same blocks at all
-        frequencies that they share, if the filters are as large as the grid: the layers on the
-        coarse grid are drawn on the full one.
+        If the filters are as large as the grid, the layers on the coarse grid are drawn on the full
+        one. So networks that differ in their coarse stage alone start from the same blocks at all
+        frequencies that they share.
 
         Args:
             config: Sizes and head.
@@ -226,7 +226,7 @@ class CNN(nn.Module):
         return torch.relu(pre_activation) if self.config.nonlinearity == "relu" else pre_activation
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
-        r"""Every $\tilde\alpha_\ell(x)$, $\ell=1,\dots,L$: the outputs of `activations`."""
+        r"""Every $\tilde\alpha_\ell(x)$, $\ell=1,\dots,L$, the outputs of `activations`."""
         return self.activations(x)[1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -240,7 +240,7 @@ class CNN(nn.Module):
         `model.forward_from(l + 1, model.activate(pre_activation))`.
 
         Args:
-            layer: $\ell$, counted from 1: a convolution.
+            layer: $\ell$, the number of a convolution, counted from 1.
             signal: $\alpha_{\ell-1}$, shape `[batch, c, *grid]` on the grid of the layer before.
 
         Raises:
@@ -260,7 +260,7 @@ class CNN(nn.Module):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """A network in evaluation mode; afterwards each module is in the mode it was in before."""
+    """A network in evaluation mode. Afterwards each module is in the mode it was in before."""
     modes = [(m, m.training) for m in model.modules() if hasattr(m, "training")]  # frozen: has none
     try:
         with suppress(NotImplementedError):  # of an exported program, whose mode is fixed

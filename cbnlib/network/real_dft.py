@@ -1,17 +1,17 @@
 r"""The DFT of real signals as an orthogonal matrix, applied by matrix products.
 
-A real signal on $N$ pixels has $N$ real Fourier coordinates: $\hat x(\omega)$ itself at a
+A real signal on $N$ pixels has $N$ real Fourier coordinates. These are $\hat x(\omega)$ itself at a
 self-conjugate frequency, and $\sqrt2\,\mathrm{Re}\,\hat x(\omega)$,
 $\sqrt2\,\mathrm{Im}\,\hat x(\omega)$ for one of each pair $\pm\omega$. The map is orthogonal, so
 its inverse and its gradient are its transpose.
 
-Signals lie *pixel-major*, `[pixels, ...]`: then the transform is a product from the left by small
-matrices, and its result has the frequency in front, as the product by a filter's Fourier blocks
-needs it. Nothing is ever transposed. On the grids of this book that is faster than an FFT followed
-by a transposition; the cost per pixel grows like $n$ instead of $\log n$.
+Signals lie *pixel-major*, `[pixels, ...]`, so the transform is a product from the left by small
+matrices. Its result has the frequency in front, as the product by a filter's Fourier blocks needs
+it. Nothing is ever transposed. On the grids of this book that is faster than an FFT followed
+by a transposition, although the cost per pixel grows like $n$ instead of $\log n$.
 
-In the plane there are two ways to the same coordinates: on small grids few calls are best, on
-larger ones, from `FOLDED_FROM` pixels per axis on, few multiplications.
+In the plane there are two ways to the same coordinates. On small grids few calls are best. On
+larger ones, from `FOLDED_FROM` pixels per axis on, few multiplications are best.
 """
 
 from collections.abc import Sequence
@@ -40,18 +40,18 @@ FOLDED_FROM = 20
 class RealDFT:
     r"""The orthogonal DFT of real signals on a grid.
 
-    The coordinates come in the order: real and imaginary part of each pair, one pair after the
-    other, then the self-conjugate frequencies, the constant one first.
+    First come the real and imaginary part of each pair, one pair after the other. Then come the
+    self-conjugate frequencies, the constant one first.
 
     Attributes:
         grid: Pixels per axis.
         pixels: $N$, the number of coordinates.
         order: The pixel that lies at each place of a signal, shape `[N]`, pixels counted with the
-            last axis fastest; None if they lie as they are counted.
-        pairs: Number of pairs $\pm\omega$; the coordinates from `2 * pairs` on are self-conjugate.
+            last axis fastest. None if they lie as they are counted.
+        pairs: Number of pairs $\pm\omega$. The coordinates from `2 * pairs` on are self-conjugate.
         omega: The frequency of each pair, then of each self-conjugate one, shape
             `[pairs + selfs, axes]`, entries modulo the grid.
-        rows: Rows that a buffer of coordinates needs: $N$, or a few more, which stay zero.
+        rows: Rows that a buffer of coordinates needs, $N$ or a few more, which stay zero.
         count: Number of coordinates, $N$.
     """
 
@@ -87,7 +87,7 @@ class RealDFT:
 
     @property
     def omega(self) -> Tensor:
-        """A copy of the table: the transform itself may be shared."""
+        """A copy of the table, as the transform itself may be shared."""
         return self._omega.clone()
 
     @property
@@ -109,10 +109,10 @@ class RealDFT:
         return self._way.transform(x, out, scratch)
 
     def invert(self, x_hat: Tensor, out: Tensor, scratch: Tensor) -> Call:
-        """Return a function that computes signals from their coordinates: `transform` transposed.
+        """Return a function that computes signals from their coordinates, `transform` transposed.
 
         Args:
-            x_hat: The coordinates, shape `[rows, K]`, contiguous; finite in the rows from
+            x_hat: The coordinates, shape `[rows, K]`, contiguous, finite in the rows from
                 `pixels` on.
             out: Memory for the signals, shape `[pixels, K]`, contiguous, pixels in their `order`.
             scratch: Working memory of at least `rows * K` elements.
@@ -124,7 +124,7 @@ class RealDFT:
 
 
 class PartialDFT(RealDFT):
-    r"""Some of the coordinates of a `RealDFT`, by one small matrix: for signals of few modes.
+    r"""Some of the coordinates of a `RealDFT`, by one small matrix, for signals of few modes.
 
     `pairs`, `omega`, `rows` and `count` are about these coordinates alone. To invert, the others
     are 0.
@@ -224,8 +224,8 @@ def blocks_to_coordinates(blocks: Tensor, grid: tuple[int, ...]) -> Tensor:
     r"""Real Fourier coordinates from the complex coefficients at the stored frequencies.
 
     Args:
-        blocks: Complex coefficients, shape `[F, ...]`; of the two members of a pair that are both
-            stored, the first one counts.
+        blocks: Complex coefficients, shape `[F, ...]`. Where both members of a pair are stored,
+            the first one counts.
         grid: Pixels per axis.
 
     Returns:

@@ -1,4 +1,4 @@
-r"""Between a grid and a coarser one (S6): maps of operator norm at most 1, and their adjoints."""
+r"""Maps between a grid and a coarser one (S6), of norm at most 1, and their adjoints."""
 
 import math
 from typing import Literal, get_args
@@ -16,10 +16,10 @@ class Resample(nn.Module):
     r"""Take signals from a grid to a coarser one, or back by the adjoint map.
 
     * `crop` keeps the frequencies $\lvert\omega_i\rvert<n_i'/2$, with unitary transforms on both
-      grids: a partial isometry (for even $n_i'$ the coarse Nyquist frequency stays zero). Pixel
-      values grow by $\sqrt{N/N'}$.
-    * `stride` keeps every $s$-th pixel: norm 1.
-    * `average` takes the mean over blocks of $s^d$ pixels: norm $s^{-d/2}$.
+      grids. It is a partial isometry (for even $n_i'$ the coarse Nyquist frequency stays zero).
+      Pixel values grow by $\sqrt{N/N'}$.
+    * `stride` keeps every $s$-th pixel. Its norm is 1.
+    * `average` takes the mean over blocks of $s^d$ pixels. Its norm is $s^{-d/2}$.
 
     S2 and S4 hold with each of them. The maps commute only with translations of the coarse grid.
     """
@@ -94,7 +94,7 @@ def crop_noise(blocks: Tensor, fine: tuple[int, ...], coarse: tuple[int, ...]) -
     r"""The Fourier blocks of white noise on a grid, as those of white noise on a coarser one.
 
     The coarse grid's frequencies keep their blocks. One with $\omega_i=n_i'/2$ may be its own
-    negative on the coarse grid and not on the fine one: its block becomes the real part times
+    negative on the coarse grid and not on the fine one. Its block becomes the real part times
     $\sqrt2$. So independent entries of one variance stay independent, with the same variance.
 
     Args:
