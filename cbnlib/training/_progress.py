@@ -1,4 +1,4 @@
-"""A progress bar by tqdm, or none: the core does without that package."""
+"""A progress bar by tqdm, or none, as the core does without that package."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,9 +1,9 @@
-r"""Budgets of modes: which Fourier modes a network's middle may carry, and training within them.
+r"""Budgets of the Fourier modes that a network's middle may carry, and training within them.
 
 A *budget* $B$ allows $B(\omega)$ channel directions at each mode. $\Theta_B$ are the networks with
 $\mathrm{rank}\,\hat W_\ell(\omega)\le B(\omega)$ in the layers $a\le\ell\le b$. Training in
-$\Theta_B$ is projected descent: the blocks of these layers are those at the allowed modes alone,
-and every few steps each of them becomes its nearest matrix of rank $B(\omega)$.
+$\Theta_B$ is projected descent. These layers have blocks at the allowed modes alone, and every few
+steps each block becomes its nearest matrix of rank $B(\omega)$.
 """
 
 import re
@@ -31,8 +31,8 @@ _ITEM = re.compile(r"\s*(±?)\s*(DC|[-+]?\d+|\([-+\d\s,]+\))\s*(?:[×x*]\s*(\d+)
 class Budget:
     r"""How many channel directions a network may carry at each mode.
 
-    Modes that are not named have none. The empty budget is allowed: nothing of the input passes,
-    and the output cannot depend on it.
+    Modes that are not named have none. The empty budget is allowed. Then nothing of the input
+    passes, and the output cannot depend on it.
 
     Example:
         >>> budget = Budget.parse("±(1,0)×2, DC×3, ±(0,1)×2, ±(1,1)", (14, 14))
@@ -90,7 +90,7 @@ class Budget:
 
     @classmethod
     def of(cls, spectra: Iterable[Spectrum], threshold: float = KEPT) -> "Budget":
-        """Budget that layers use: at each mode the most directions that one of them keeps.
+        """Budget that layers use, at each mode the most directions that one of them keeps.
 
         Args:
             spectra: Spectra of the layers.
@@ -125,7 +125,7 @@ class Budget:
 
     @property
     def by_degree(self) -> dict[int, int]:
-        """Directions by degree; a pair counts once per direction."""
+        """Directions by degree. A pair counts once per direction."""
         counts = Counter[int]()
         for omega, count in self.directions.items():
             counts[degree_of(omega)] += count
@@ -148,7 +148,7 @@ class Budget:
 
 
 def _by_mode(named: Iterable[tuple[Vector, int]], grid: tuple[int, ...]) -> dict[Vector, int]:
-    """Directions by mode in the one order, without zeros; checks each that is named."""
+    """Check each named mode and return the directions in the one order, without zeros."""
     found: dict[Vector, tuple[Vector, int]] = {}
     for omega, count in named:
         mode = _checked(omega, grid)
@@ -173,7 +173,7 @@ def _checked(omega: Sequence[int], grid: tuple[int, ...]) -> Vector:
 
 
 def mode_of(omega: Sequence[int], grid: tuple[int, ...]) -> Vector:
-    r"""The representative of a pair $\pm\omega$: its first entry that is not 0 is positive."""
+    r"""The representative of a pair $\pm\omega$, whose first entry that is not 0 is positive."""
     here, there = (signed_frequency([s * k for k in omega], grid) for s in (1, -1))
     return max(here, there)
 
@@ -196,11 +196,11 @@ EVERY = 4
 """Steps from one projection to the next."""
 
 SHRINK_EVERY = 10
-"""Steps from one shrinking to the next: it changes all modes, so it costs more."""
+"""Steps from one shrinking to the next, which changes all modes and so costs more."""
 
 
 class Confinement:
-    r"""The layers of a network that are held to a budget: what projects them, and lets them go.
+    r"""Hold layers of a network to a budget, by projection, and let them go.
 
     Attributes:
         few: Replacement of each layer while it is held, by the layer's number.
@@ -210,7 +210,7 @@ class Confinement:
         """Cut the layers to their nearest weights within the budget.
 
         Args:
-            model: The network; changed in place.
+            model: The network, changed in place.
             budget: Directions that its layers may carry.
             layers: The first and the last one that it holds, counted from 1.
 
@@ -249,8 +249,8 @@ class Confinement:
     def align(self) -> None:
         """Let each held layer but the first read the directions that the one before writes.
 
-        Random layers of low rank read at random: what one of them writes is all but lost in the
-        next, and training from there often ends at a constant output.
+        Random layers of low rank read at random. The next one loses almost all that one of them
+        writes, and training from there often ends at a constant output.
         """
         written: list[Tensor] = []
         for few in self.few.values():
@@ -265,7 +265,7 @@ class Confinement:
         """Add random directions where the layers use fewer than the budget allows.
 
         Each new direction is a unit vector that the held layers hand on with singular value 1, as
-        an identity would: a small one in every layer would be tiny in their product, and the ridge
+        an identity would. A small one in every layer would be tiny in their product, and the ridge
         would remove it.
         """
         generator, before = torch.Generator().manual_seed(seed), list[Tensor]()
@@ -399,8 +399,8 @@ def start_within(model: CNN, budget: Budget, layers: tuple[int, int], *, grow: i
         model: The network.
         budget: Directions that its layers may carry.
         layers: The first and the last one that it holds, counted from 1.
-        grow: None for a network that was just drawn: its held layers are aligned. A seed for one
-            that was trained before: directions that it lacks are added at random.
+        grow: None for a network that was just drawn. Its held layers are aligned. A seed for one
+            that was trained before. Directions that it lacks are added at random.
 
     Raises:
         TypeError: As `Confinement`.

@@ -15,7 +15,7 @@ class TrainConfig:
     """Configuration of a training run, apart from the network and the data.
 
     Raises:
-        ValueError: On construction, if a value is out of range; the message names it.
+        ValueError: On construction, if a value is out of range. The message names it.
     """
 
     ridge: float
@@ -23,37 +23,37 @@ class TrainConfig:
     learning_rate: float
     """Initial step size."""
     steps: int
-    """Gradient steps; a small ridge needs many (unwanted modes decay at rate ~ rate x ridge)."""
+    """Gradient steps. A small ridge needs many (unwanted modes decay at rate ~ rate x ridge)."""
     batch_size: int = 64
-    """Samples per step; the whole data set where it is smaller."""
+    """Samples per step, or the whole data set where it is smaller."""
     optimizer: Optimizer = "adam"
     """`adam`, or `sgd` with `momentum`."""
     momentum: float = 0.9
-    """Heavy-ball momentum of `sgd`; Adam ignores it."""
+    """Heavy-ball momentum of `sgd`. Adam ignores it."""
     schedule: Schedule = "cosine"
     """`cosine` lets the rate fall to 0 at the last step, `constant` keeps it."""
     loss: Loss = "square"
-    """`square`: sum over pixels, mean over samples. `cross_entropy`: mean over samples, for
-    integer labels."""
+    """`square` is the sum over pixels and mean over samples. `cross_entropy` is the mean over
+    samples, for integer labels."""
     seed: int = 0
     """Order of the samples."""
     records: int = 100
     """How many points of the history are kept."""
     snapshots: int = 24
-    """How many spectra over training are kept, the first and the last among them; an ensemble keeps
+    """How many spectra over training are kept, the first and the last among them. An ensemble keeps
     these two. They are most of a record's bytes."""
     budget: str | None = None
-    """The modes that some layers may carry meanwhile, as `Budget` writes them: `DC×3, ±(1,0)×2`.
-    None: all."""
+    """The modes that some layers may carry meanwhile, as `Budget` writes them (`DC×3, ±(1,0)×2`).
+    None stands for all."""
     layers: tuple[int, int] | None = None
     """The first and last layer that the budget holds, or that `shrink` is about, counted from 1."""
     release: float = 1.0
-    """After which share of the steps the network is free again: small random blocks are added at
-    all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end. With
+    """After which share of the steps the network is free again. Then small random blocks are added
+    at all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end. With
     `shrink` it is the share of the steps over which that falls to 0, and nothing starts anew."""
     shrink: float = 0.0
-    r"""By how much all singular values of the layers fall every ten steps, at first: the proximal
-    step of the nuclear norm. The amount falls linearly to 0. 0: not at all."""
+    r"""By how much all singular values of the layers fall every ten steps, at first. This is the
+    proximal step of the nuclear norm. The amount falls linearly to 0. With 0 there is none."""
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""
@@ -103,7 +103,7 @@ class TrainConfig:
 
     @property
     def stretches(self) -> tuple[int, ...]:
-        """Steps with one learning-rate course each: one stretch, or two if a budget is released."""
+        """Steps of each learning-rate course, one stretch, or two if a budget is released."""
         held = round(self.release * self.steps)
         released = self.budget is not None and 0 < held < self.steps
         return (held, self.steps - held) if released else (self.steps,)

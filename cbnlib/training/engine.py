@@ -1,17 +1,17 @@
-r"""The training step: loss and gradient of a network, computed fast.
+r"""The training step, loss and gradient of a network, computed fast.
 
 The same numbers as `CNN.forward` and automatic differentiation give, by other means:
 
 * Signals lie pixel-major, `[pixels, channels, batch]`, and are transformed by matrix products
-  (`cbnlib.network.real_dft`), so that per frequency the filter acts by one real matrix product,
+  (`cbnlib.network.real_dft`). Per frequency the filter acts by one real matrix product,
   $\begin{pmatrix}A&-B\\B&A\end{pmatrix}$ with $\hat W(\omega)=A+iB$, and nothing is transposed.
-  Between two layers the pixels stay in the order that their transform wants; they are put into it
+  Between two layers the pixels stay in the order of their transform. They are put into it
   and taken out of it where signals enter, leave, or change their grid.
-* The transform is orthogonal: backward is the same sequence with transposed matrices.
-* All memory, and every view of it, is set up once and used again in each step. What a step keeps is
-  the input of each layer in Fourier coordinates and its activations; the rest shares a few buffers.
+* The transform is orthogonal, so backward is the same sequence with transposed matrices.
+* All memory, and every view of it, is set up once and used again in each step. A step keeps the
+  input of each layer in Fourier coordinates and its activations. The rest shares a few buffers.
 
-It computes what the class `CNN` defines, and nothing else; `obstacle` says why a network differs.
+It computes what the class `CNN` defines, and nothing else. `obstacle` says why a network differs.
 """
 
 import re
@@ -45,8 +45,8 @@ def obstacle(model: nn.Module) -> str:
     """Why a network computes or learns something other than a plain `CNN` does.
 
     Returns:
-        The first reason found, or an empty string if it is a plain `CNN`: no subclass, no other
-        layers, no hooks, and parameters that are all trained, separate, of one dtype and device.
+        The first reason found, empty for a plain `CNN` (no subclass, no other layers, no hooks).
+        Its parameters are all trained, separate, of one dtype and device.
     """
     return next(_obstacles(model), "")
 
@@ -93,15 +93,15 @@ def _obstacles_of_parameters(model: CNN) -> Iterator[str]:
 
 
 class FewModes:
-    """A convolution of which only the blocks at some modes are trained; the others count as 0.
+    """A convolution with trained blocks at some modes only. The others count as 0.
 
-    It stands in for its layer in the engine: with so few blocks, a step needs no other products and
+    It stands in for its layer in the engine. With so few blocks, a step needs no other products and
     no full transform.
 
     Attributes:
         conv: The layer.
         dft: The transform to these modes. The constant one, where biases act, is among them.
-        weight: The blocks' real coordinates, shape `[dft.count, c_out, c_in]`: a parameter.
+        weight: Parameter with the blocks' real coordinates, shape `[dft.count, c_out, c_in]`.
     """
 
     parametrization = "spectral"
@@ -110,7 +110,7 @@ class FewModes:
         """Start with the layer's blocks.
 
         Args:
-            conv: The layer; its filters are as large as its grid.
+            conv: The layer, with filters as large as its grid.
             modes: Which modes, rows of `RealDFT.omega`, ascending.
         """
         kind = conv.weight
@@ -162,7 +162,7 @@ class Engine:
         """Allocate the memory of a step.
 
         Args:
-            model: The network; its parameters are read and their `grad` is written in each step.
+            model: The network. Its parameters are read and their `grad` is written in each step.
             fit_function: The data loss, a function of outputs and targets.
             batch_size: Samples per step.
             few_modes: Replacements of layers, which are counted from 1.
@@ -196,7 +196,7 @@ class Engine:
             y: Targets.
 
         Returns:
-            The data loss, and the output, shape `[batch, ...]`; the next step overwrites it.
+            The data loss, and the output, shape `[batch, ...]`. The next step overwrites it.
         """
         self._attach()
         last = self.layers[-1]
@@ -226,7 +226,7 @@ class Engine:
             parameter.grad = gradient
 
     def _cross(self, before: "_Layer", layer: "_Layer") -> None:
-        """To the grid of the next layer; autograd keeps the way back."""
+        """Resample to the grid of the next layer. Autograd keeps the way back."""
         with torch.enable_grad():
             leaf = before.read(before.activations).requires_grad_()
             there = self.model.resamples[self.layers.index(layer)](leaf)
@@ -239,7 +239,7 @@ class Engine:
         before.write(back, before.gradient)
 
     def _data_term(self, signal: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The head, if any, and the loss; the gradient at what enters them."""
+        """The head, if any, and the loss, with the gradient at what enters them."""
         pool, dense = self.model.pool, self.model.dense
         with torch.enable_grad():
             leaf = signal.requires_grad_()
@@ -282,11 +282,11 @@ class _Layer:
     """One convolution with its part of a step, in fixed places in memory.
 
     Attributes:
-        signal: Its input, `[N, c_in, batch]`: the activations of the layer before, or its own.
-        activations: Its outputs, `[N, c_out, batch]`; the ReLU acts on it in place.
+        signal: Its input, `[N, c_in, batch]`, the activations of the layer before, or its own.
+        activations: Its outputs, `[N, c_out, batch]`. The ReLU acts on it in place.
         gradient: The gradient at its output, to be written before `backward`.
-        input_gradient: The gradient at its input, after `backward`: where the layer before expects
-            its `gradient`, if they are on one grid.
+        input_gradient: The gradient at its input, after `backward`. If both are on one grid, the
+            layer before expects its `gradient` there.
         continues: Whether its input is the activations of the layer before, on the same grid.
     """
 
@@ -368,7 +368,7 @@ class _Filter:
 
     Attributes:
         rotations: The blocks at the pairs as real matrices, `[pairs, 2 * c_out, 2 * c_in]`, times
-            the square root of 2; in `backward` the place of their gradient.
+            the square root of 2. In `backward` the place of their gradient.
         selfs: The blocks at the self-conjugate frequencies, `[selfs, c_out, c_in]`.
         selfs_gradient: Memory for the gradient of `selfs`.
     """

@@ -1,4 +1,4 @@
-"""Many small networks trained at once: what a sweep over seeds and targets needs on a laptop."""
+"""Train many small networks at once, as a sweep over seeds and targets on a laptop needs."""
 
 import copy
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def train_ensemble(
     r"""Train networks of one config on the same inputs, each to its own target, in place.
 
     Every member ends where `train` would have brought it alone with the same batches, up to
-    rounding: the loss is the sum of the members' losses, and the optimisers act on each parameter
+    rounding. The loss is the sum of the members' losses, and the optimisers act on each parameter
     by itself. Small networks are slow because of the many small operations, and an ensemble takes
     hardly more of them than one network.
 
@@ -38,15 +38,15 @@ def train_ensemble(
         models: Networks with equal configs.
         x: Inputs, shape `[samples, c_in, *grid]`, the same for all.
         y: Targets, shape `[members, samples, c_out, *grid]`.
-        config: Ridge, optimiser, schedule and steps; the loss must be `square`.
-        checkpoint: Where to resume from and to save to; the end has the same bits either way.
+        config: Ridge, optimiser, schedule and steps. The loss must be `square`.
+        checkpoint: Where to resume from and to save to. The end has the same bits either way.
         progress: Whether to draw a progress bar.
 
     Returns:
         The history of the mean over the members that have not failed.
 
     Raises:
-        TypeError: If a member is not a plain `CNN`; `train` takes such networks, one by one.
+        TypeError: If a member is not a plain `CNN`. `train` takes such networks, one by one.
         ValueError: If configs, dtypes or devices differ, the targets do not fit, or data or weights
             hold NaN.
         TrainingDivergedError: If every member has failed.

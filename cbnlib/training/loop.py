@@ -1,7 +1,7 @@
-"""The loop that all training shares: batches, optimiser, schedule, history and its state.
+"""The loop that all training shares, with batches, optimiser, schedule, history and its state.
 
-A loop can be stopped between any two steps and taken up again, in another process too, with the
-same bits: `TrainingLoop.state` is all that a step depends on, `TrainingLoop.restore` puts it back.
+A loop can be stopped between any two steps and resumed with the same bits, in another process too.
+`TrainingLoop.state` is all that a step depends on, and `TrainingLoop.restore` puts it back.
 """
 
 import copy
@@ -29,7 +29,7 @@ class History:
     Attributes:
         step: Gradient steps taken.
         loss: Regularised loss, `fit + ridge * norm`.
-        fit: The data loss: mean over the samples of the steps since the last record.
+        fit: The data loss, mean over the samples of the steps since the last record.
         norm: $\lVert\theta\rVert^2$.
     """
 
@@ -98,10 +98,10 @@ class Objective(Protocol):
 
 
 class Checkpoint(Protocol):
-    """Place to save a loop and resume it from; `cbnlib.runs.checkpoint` has one on disk."""
+    """Place to save a loop and resume it from. `cbnlib.runs.checkpoint` has one on disk."""
 
     def resume(self, loop: "TrainingLoop") -> bool:
-        """Put the last saved state back into a loop at its start; return whether there was one."""
+        """Put the last saved state into a loop at its start. Return whether there was one."""
 
     def after_step(self, loop: "TrainingLoop") -> None:
         """Save the loop if it is time."""
@@ -123,7 +123,7 @@ class LoopState:
 class TrainingLoop:
     r"""Minimise a data loss plus $\lambda\lVert\theta\rVert^2$, step by step.
 
-    A member of an ensemble fails alone: the history is the mean over those that have not failed.
+    A member of an ensemble fails alone. The history is the mean over those that have not failed.
 
     Attributes:
         history: The records so far.
@@ -199,13 +199,13 @@ class TrainingLoop:
         return self.history
 
     def advance(self) -> bool:
-        """Take one gradient step; return whether it added a record to the history.
+        """Take one gradient step and return whether it added a record to the history.
 
         Raises:
             TrainingDivergedError: At a record, if the loss is NaN or infinite or the norm is
-                `EXPLODED` times its initial value (or 1, if that was less), for all members of an
-                ensemble; or if the output of a single network once depended on the input and no
-                longer does.
+                `EXPLODED` times its initial value (or 1, if that was less). In an ensemble, this
+                must hold for all members. Also if the output of a single network once depended on
+                the input and no longer does.
         """
         term, output = self.objective.gradients(self.batches.draw())
         self.optimizer.step()
@@ -236,7 +236,7 @@ class TrainingLoop:
             )
 
     def state(self) -> LoopState:
-        """All that the steps to come depend on: copies, which later steps leave alone."""
+        """Copies of all that the steps to come depend on. Later steps leave them alone."""
         tensors = {
             "order": self.batches.order,
             "generator": self.batches.generator.get_state(),
@@ -297,7 +297,7 @@ def largest_norm(at_start: Tensor) -> Tensor:
 
 
 class Batches:
-    """Batches without replacement, reshuffled for every pass; a short last one is left out."""
+    """Batches without replacement, reshuffled for every pass, without a short last one."""
 
     def __init__(self, samples: int, size: int, seed: int) -> None:
         """Start at the first pass.
@@ -323,7 +323,7 @@ class _CollapseWatch:
     """Tells when outputs that once differed between samples no longer do.
 
     The spread is the variance between samples relative to the mean square. A deep network with
-    small weights may start with a tiny one and grow, so only a fall counts: from above `ALIVE`
+    small weights may start with a tiny one and grow. So only a fall counts, from above `ALIVE`
     to below `DEAD`, which is rounding error.
     """
 

@@ -44,7 +44,7 @@ def ridge_decay(training: TrainConfig) -> np.ndarray:
     r"""$-\log$ of what SGD's ridge alone leaves of a parameter after each number of steps.
 
     Without a data loss a step is $m\leftarrow\mu m+2\lambda v$, $v\leftarrow v-\eta_tm$, with
-    $\eta_t$ the rate and $\mu$ the momentum: to leading order $v_t=v_0e^{-2\lambda S}$ with
+    $\eta_t$ the rate and $\mu$ the momentum. To leading order $v_t=v_0e^{-2\lambda S}$ with
     $S=\sum_t\eta_t/(1-\mu)$. This is the recursion itself.
 
     Args:
@@ -55,9 +55,9 @@ def ridge_decay(training: TrainConfig) -> np.ndarray:
         Shape `[steps + 1]`, from 0 upwards.
 
     Raises:
-        ValueError: If the optimiser is another one (Adam divides by the size of past gradients,
-            which the ridge alone does not know), or the rate is so large that the parameter
-            changes its sign.
+        ValueError: If the optimiser is another one, or the rate is so large that the parameter
+            changes its sign. (Adam divides by the size of past gradients, which the ridge alone
+            does not know.)
 
     Example:
         >>> training = TrainConfig(0.5, 0.1, 2, optimizer="sgd", momentum=0.0, schedule="constant")

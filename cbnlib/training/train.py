@@ -135,30 +135,30 @@ def train(
 ) -> History:
     r"""Minimise the regularised loss of `model` in place.
 
-    The ridge is the optimiser's `weight_decay` of $2\lambda$: with the parameters in operator scale
-    this is exactly the gradient of $\lambda\lVert\theta\rVert^2$, for SGD and for Adam (not AdamW,
-    which is another method). The same model, data, config, thread count and library versions
-    give the same bits.
+    The ridge is the optimiser's `weight_decay` of $2\lambda$. With the parameters in operator scale
+    this is exactly the gradient of $\lambda\lVert\theta\rVert^2$, for SGD and for Adam. (AdamW is
+    another method.) The same model, data, config, thread count and library versions give the same
+    bits.
 
     The module `engine` trains a plain `CNN`. Automatic differentiation, which is slower, trains any
-    other module: also a `CNN` with a frozen or shared weight, a hook or a method of its own.
+    other module, also a `CNN` with a frozen or shared weight, a hook or a method of its own.
 
     Args:
-        model: The network, in the dtype of the data: a `CNN`, or any module that maps `x` to one
-            output per sample.
+        model: The network, a `CNN` or any module that maps `x` to one output per sample. It has the
+            dtype of the data.
         x: Inputs, shape `[samples, c_in, *grid]`.
-        y: Targets, shape of the output; integer labels `[samples]` for cross-entropy.
+        y: Targets, shape of the output, or integer labels `[samples]` for cross-entropy.
         config: Ridge, optimiser, schedule, steps and seed.
-        checkpoint: Where to resume from and to save to; the end has the same bits either way.
-        observe: Called with the step and the network before the first step and after every one;
-            it must leave the network alone. A resumed run goes on with the next step.
-        observe_at: The steps at which `observe` is called; None for all of them. Within a budget
+        checkpoint: Where to resume from and to save to. The end has the same bits either way.
+        observe: Called with the step and the network before the first step and after every one.
+            It must leave the network alone. A resumed run goes on with the next step.
+        observe_at: The steps at which `observe` is called, None for all of them. Within a budget
             few of them are faster, as the network is brought up to date for each.
-        progress: Whether to draw a bar with loss, fit, $\lVert\theta\rVert^2$ and time left; tqdm
-            draws it, without that package there is none.
+        progress: Whether to draw a bar with loss, fit, $\lVert\theta\rVert^2$ and time left.
+            Without the package tqdm there is none.
 
     Returns:
-        The history; `steps=0` gives an empty one.
+        The history. `steps=0` gives an empty one.
 
     Raises:
         TypeError: If the network is not a module, the data are not tensors, or the config is not a
@@ -199,7 +199,7 @@ def evaluate(
         x: Inputs, shape `[samples, c_in, *grid]`.
         y: Targets, as in `train`.
         loss: `square` (sum over pixels, mean over samples) or `cross_entropy`.
-        batch_size: Samples per batch; bounds the memory.
+        batch_size: Samples per batch, a bound for the memory.
 
     Raises:
         TypeError: If the network is not a module or the data are not tensors.
@@ -228,7 +228,7 @@ def fit_function(loss: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def check_data(model: nn.Module, x: Tensor, y: Tensor, loss: str) -> None:
-    """Check that a network and its data fit and are finite; `train` says what is raised."""
+    """Check that a network and its data fit and are finite. `train` says what is raised."""
     check_finite("x", x)
     check_type("y", y, Tensor)
     for name, parameter in check_type("model", model, nn.Module).named_parameters():
