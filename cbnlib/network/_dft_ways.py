@@ -110,7 +110,7 @@ class FoldedPlane:
         self.order: Tensor | None = order.flatten().to(kind.device)
         self._first, self._last = _FoldedAxis(n1, kind), _FoldedAxis(n2, kind)
         # A sum of two products of orthonormal waves needs a factor 1/√2. All waves that are paired
-        # along the last axis get it; `_links` takes it back where there is nothing to sum.
+        # along the last axis get it. `_links` takes it back where there is nothing to sum.
         self._last.cosines[self._last.paired] *= 0.5**0.5
         self._last.sines *= 0.5**0.5
 

@@ -45,9 +45,9 @@ class Call:
         conv: The module, if it is one's.
         grid: Pixels per axis of its input.
         problem: Why the module is not just one convolution of its input, or empty.
-        weight: The weight that acted; empty of a `CircularConv`.
+        weight: The weight that acted, empty of a `CircularConv`.
         geometry: How it acted.
-        uses: What was done with the output: of batch norm its factor per channel, else None.
+        uses: What was done with the output, of batch norm its factor per channel, else None.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Call:
 
 @dataclass(eq=False)
 class OpenCall:
-    """A call that has not returned: its input, a copy of it, and the convolutions so far."""
+    """A call that has not returned, with its input, a copy of it, and the convolutions so far."""
 
     call: Call
     conv: Conv
@@ -107,7 +107,7 @@ class OpenCall:
         return _same(x, self.x) and _equal(x, self.received)
 
     def close(self, output: object, copied: object) -> None:
-        """Note what the call did: how its one convolution acted, or the problem.
+        """Note how the one convolution of the call acted, or the problem.
 
         Args:
             output: What the module returns.

@@ -20,7 +20,7 @@ from cbnlib.spectra.spectrum import Kind, Spectrum
 
 @dataclass(frozen=True)
 class Geometry:
-    """Geometry, per axis, by which a convolution reads its input (a transposed one: its output).
+    """Geometry, per axis, by which a convolution reads its input (if transposed, its output).
 
     Attributes:
         padding: Pixels that are added before and after.

@@ -41,7 +41,7 @@ class PerLayer(list[T]):
 
 
 def find_layers(model: nn.Module, layers: Collection[str] | None) -> Named:
-    """The modules with these names; None for all convolutions.
+    """The modules with these names, None for all convolutions.
 
     Raises:
         TypeError: If the model is no network.
@@ -106,8 +106,8 @@ def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> 
 
     Args:
         layers: The modules, and their names.
-        see: Takes the module, the number of its call in this pass, which end, and what is there:
-            of the input the first tensor.
+        see: Takes the module, the number of its call in this pass, which end, and what is there.
+            Of the input it takes the first tensor.
     """
     calls = dict.fromkeys(layers, 0)
 
@@ -153,7 +153,7 @@ def run(
     """Send data through a network and show the signals that its layers receive and return.
 
     Returns:
-        What had to be left out: of each such layer the name and the reason.
+        The name of each layer that had to be left out, and the reason.
 
     Raises:
         ValueError: If signals are NaN or infinite, or there is no sample in a batch.

@@ -1,6 +1,6 @@
 """Singular values of many small matrices, in slices that the cores share.
 
-LAPACK takes a batch of matrices on one core. Slices also bound the memory: beside the half spectrum
+LAPACK takes a batch of matrices on one core. Slices also bound the memory. Beside the half spectrum
 only some MiB per core are in use, however many frequencies there are.
 """
 
@@ -21,7 +21,7 @@ from cbnlib._checks import check_finite
 T = TypeVar("T")
 
 _SLICE_ENTRIES = 2**15
-"""Block entries in one slice, about a millisecond's work: so no core waits long for another."""
+"""Block entries in one slice, about a millisecond's work, so no core waits long for another."""
 
 _POOL_ENTRIES = 2**13
 """Below this many block entries, threads cost more than they give."""
@@ -35,10 +35,10 @@ def singular_values(
     Args:
         blocks_at: Makes the blocks with these numbers, shape `[len(numbers), *shape]`.
         count: How many blocks there are.
-        shape: Rows and columns of a block; of several blocks with one number, `[blocks, ...]`.
+        shape: Rows and columns of a block. With several blocks per number, `[blocks, ...]`.
 
     Returns:
-        Shape `[count, min(rows, columns)]`, largest first; of several blocks
+        Shape `[count, min(rows, columns)]`, largest first, or of several blocks
         `[count, blocks, ...]`.
     """
     return torch.cat(in_slices(lambda rows: _values(blocks_at(rows)), count, math.prod(shape)))
@@ -92,8 +92,8 @@ def without_dust(matrices: Tensor) -> Tensor:
     """The matrices with 0 for entries too small to count beside the largest of their matrix.
 
     What they square to, or what they are, falls below the smallest normal number, and then the
-    decomposition may return NaN in single precision. A ridge makes such entries: the weights of a
-    dead channel decay as far as numbers go. The values change by less than rounding does.
+    decomposition may return NaN in single precision. A ridge makes such entries, as the weights of
+    a dead channel decay as far as numbers go. The values change by less than rounding does.
     """
     complex_ones = matrices.is_complex()
     entries = torch.view_as_real(matrices.resolve_conj()) if complex_ones else matrices
@@ -106,9 +106,9 @@ def without_dust(matrices: Tensor) -> Tensor:
 
 
 def on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
-    """`map`, with each core working on one call; a single call has all cores.
+    """`map`, with each core working on one call. A single call has all cores.
 
-    The caller takes its share: were it only to wait, the system might wake all workers on the core
+    The caller takes its share. If it only waited, the system might wake all workers on the core
     that it leaves. A worker's operations run on one thread, or the cores would be shared out twice.
     """
     calls = list(zip(*arguments, strict=True))
@@ -136,7 +136,7 @@ def on_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
 
 @lru_cache(maxsize=1)
 def _pool(workers: int) -> ThreadPoolExecutor:
-    """Workers that have all started: only then is the process's number of threads put back."""
+    """Workers that have all started. Only then is the process's number of threads put back."""
     threads = torch.get_num_threads()
     pool, all_started = ThreadPoolExecutor(workers, initializer=_start_worker), Barrier(workers)
     list(pool.map(lambda _: all_started.wait(), range(workers)))

@@ -22,7 +22,7 @@ class Triangles:
     """
 
     def __init__(self, *, centred: bool = False) -> None:
-        """Begin; if centred, the mean over the samples will be subtracted."""
+        """Begin. If centred, the mean over the samples will be subtracted."""
         self.samples = 0
         self._centred = centred
         self._waiting: list[Tensor] = []

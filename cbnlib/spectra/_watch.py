@@ -31,7 +31,7 @@ _SHAPES = re.compile("_like$|::new_")
 """Operations that take from a tensor no more than its shape, precision and device."""
 
 _UNKNOWN = re.compile("conv(?!ert)|im2col|mkldnn|^(?!aten|prim|profiler)")
-"""Operations that may be convolutions; those of other packages may be anything."""
+"""Operations that may be convolutions. Those of other packages may be anything."""
 
 
 class Operations(TorchDispatchMode):
@@ -88,7 +88,7 @@ class Watch(Operations):
         """Watch what happens in this context. An error says which convolution was called last.
 
         Args:
-            inputs: What the network will get, a nest of tensors: weights may depend on it.
+            inputs: What the network will get, a nest of tensors. Weights may depend on it.
         """
         self._mark(inputs)
         try:
@@ -203,7 +203,7 @@ class Watch(Operations):
         )
 
     def _copy(self, name: str, weight: Tensor) -> Tensor:
-        """A copy, as later calls may overwrite the weight; the last one if it is the same."""
+        """A copy, as later calls may overwrite the weight. The last one if it is the same."""
         last = self._weights.get(name)
         if last is None or not torch.equal(last, weight):
             last = self._weights[name] = weight.detach().clone()

@@ -21,13 +21,13 @@ class ActivationSpectrum:
 
     Attributes:
         name: The layer's name, as in `named_modules`. If it is called several times in a pass, the
-            number of the call follows, `name (call 2)`; if on several grids, the grid.
+            number of the call follows, `name (call 2)`. If on several grids, the grid follows.
         kind: `input` for what the layer receives, `output` for what it returns.
-        spectrum: Root-mean-square amplitudes along channel directions; its values have shape
+        spectrum: Root-mean-square amplitudes along channel directions. Its values have shape
             `[modes, min(samples, channels)]`.
         samples: How many there were.
         triangle: $R(\omega)$, an upper triangular matrix with these singular values and channel
-            directions: $R^*R$ is the mean of $\overline{\hat\alpha(\omega)}\,
+            directions. $R^*R$ is the mean of $\overline{\hat\alpha(\omega)}\,
             \hat\alpha(\omega)^\top$ over the samples. Shape `[modes, rows, channels]`.
     """
 
@@ -58,8 +58,8 @@ def activation_spectra(
 
     At each frequency the unitary Fourier coefficients $\hat\alpha(\omega)\in\mathbb C^c$ of all $n$
     samples form a matrix samples × channels. The values are its singular values divided by
-    $\sqrt n$: root-mean-square amplitudes along channel directions. Between the output of a
-    convolution and the input of the next one lies the non-linearity.
+    $\sqrt n$. They are root-mean-square amplitudes along channel directions. The non-linearity
+    lies between the output of a convolution and the input of the next one.
 
     The data go through once. The matrices are kept as QR factors in double precision, which need
     about $8Nc^2$ bytes for $c$ channels on $N$ pixels, however many samples there are. No squares
@@ -68,10 +68,10 @@ def activation_spectra(
     Args:
         model: Any network. It is in evaluation mode during the passes, and afterwards in the mode
             it was in before. No gradients are computed.
-        loader: The data, batch by batch, moved to the network's device. A batch is a tensor; a list
-            or tuple that begins with the input, such as `(x, y)`; or a dict, of which the network
+        loader: The data, batch by batch, moved to the network's device. A batch is a tensor, a list
+            or tuple that begins with the input, such as `(x, y)`, or a dict. Of a dict the network
             gets what its `forward` names. A single tensor is split into batches.
-        layers: Names of modules, as in `named_modules`; None for all convolutions.
+        layers: Names of modules, as in `named_modules`, None for all convolutions.
         centred: Whether the mean over the samples is subtracted, for each pixel and channel. If
             not, the constant frequency holds the mean of the pixels.
 
@@ -82,7 +82,7 @@ def activation_spectra(
     Raises:
         TypeError: If the model is no network, or a batch is of another kind.
         ValueError: If there is no batch, the network has no such layer, or signals are NaN or
-            infinite; the message names the layer.
+            infinite. The message names the layer.
         Exception: What the network raises on the data.
 
     Example:
@@ -129,10 +129,10 @@ def _spectrum(
 def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
     r"""The outputs' spectra of `activation_spectra` for a network of this library.
 
-    Pre-activations, because there the bottleneck is linear; ReLU may leave its span (S5).
+    Pre-activations, because there the bottleneck is linear. ReLU may leave its span (S5).
 
     Args:
-        model: The network; of the pooling head only the convolutions count.
+        model: The network. With the pooling head only the convolutions count.
         x: Inputs, shape `[samples, c_in, *grid]`.
 
     Returns:
@@ -157,12 +157,12 @@ def pre_activation_spectra(model: CNN, x: Tensor) -> list[Spectrum]:
 def mode_amplitudes(model: CNN, x: Tensor) -> list[Spectrum]:
     r"""Measure the strength of each mode in the pre-activations over a data set.
 
-    The root mean square over the samples of $\lVert\hat{\tilde\alpha}_\ell(\omega)\rVert$: one
+    The root mean square over the samples of $\lVert\hat{\tilde\alpha}_\ell(\omega)\rVert$ is one
     number per mode, all channels together. It is the root of the sum of the squares that
-    `pre_activation_spectra` has at that mode; like those, it is not centred.
+    `pre_activation_spectra` has at that mode. Like those, it is not centred.
 
     Args:
-        model: The network; of the pooling head only the convolutions count.
+        model: The network. With the pooling head only the convolutions count.
         x: Inputs, shape `[samples, c_in, *grid]`.
 
     Returns:

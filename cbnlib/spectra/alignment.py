@@ -29,7 +29,7 @@ class Alignment:
     r"""Divide the energy of a layer's input among the layer's modes.
 
     Attributes:
-        name: The layer's name; with the number of the call, as in `activation_spectra`.
+        name: The layer's name, with the number of the call, as in `activation_spectra`.
         spectrum: The layer's, as in `module_spectra`.
         shares: The share of the energy along each right singular vector, shape
             `[modes, directions]`, like the values of `spectrum`. What is missing to 1 has no effect
@@ -68,31 +68,31 @@ def alignment(
 ) -> PerLayer[Alignment]:
     r"""Return the share of the activations' energy in the modes that the next layer keeps.
 
-    Let the layer be $PWE$ with $W$ circular (S8; $P=E=I$ if its spectrum is exact), $v_i(\nu)$ the
-    right singular vectors of its block at $\nu$, and $\alpha$ what the layer receives. Each
-    singular value has the share
+    Let the layer be $PWE$ with $W$ circular (S8), where $P=E=I$ if its spectrum is exact. Let
+    $v_i(\nu)$ be the right singular vectors of its block at $\nu$, and $\alpha$ what the layer
+    receives. Each singular value has the share
 
     $$\frac{m(\nu)\sum_\alpha\lvert v_i(\nu)^*\,\widehat{E\alpha}(\nu)\rvert^2}
     {\sum_\alpha\lVert E\alpha\rVert^2},$$
 
     where $m$ is the multiplicity and, with a stride, $\widehat{E\alpha}(\nu)$ holds all members of
     the alias group (S7). So the shares of the kept modes sum to $\lVert\Pi E\alpha\rVert^2/
-    \lVert E\alpha\rVert^2$ over the data, with the projection $\Pi$ onto them: the counterpart of
-    S5 at the layer's input. To compare, a signal without preference for any mode has the share
-    (kept dimensions) / (dimensions of the input).
+    \lVert E\alpha\rVert^2$ over the data, with the projection $\Pi$ onto them. It is the
+    counterpart of S5 at the layer's input. To compare, a signal without preference for any mode has
+    the share (kept dimensions) / (dimensions of the input).
 
     The weights, with batch norm folded in, are those of the pass with the first batch.
 
     Args:
         model: Any network, as in `activation_spectra`.
         loader: The data, as in `activation_spectra`.
-        layers: Names of convolutions, as in `named_modules`; None for all.
+        layers: Names of convolutions, as in `named_modules`, None for all.
 
     Returns:
         One for each layer and call. `left_out` names the others, with the reason.
 
     Raises:
-        TypeError: As `activation_spectra`; or if a layer is no convolution.
+        TypeError: As `activation_spectra`, or if a layer is no convolution.
         ValueError: As `activation_spectra`.
 
     Example:
@@ -173,7 +173,7 @@ class _Projection:
             self.total += embedded.square().sum()
 
     def _embed(self, signals: Tensor) -> Tensor:
-        """$E$ applied to signals: padded, and in the cyclic grid."""
+        """$E$ applied to signals, padded and in the cyclic grid."""
         how = self.geometry
         if how is None:
             return signals

@@ -1,19 +1,19 @@
-r"""The measured bottleneck: which layers keep the same few modes, by one rule for all networks.
+r"""The measured bottleneck, the layers that keep the same few modes, by one rule for all networks.
 
 Near the least norm, a layer in the bottleneck has a few singular values near 1 and all others near
 0 (S4). The rule looks for such layers. Their values are first cut off at both ends,
-$\bar\sigma=\min(\max(\sigma,\tfrac14),1)$: a mode above 1 passes for sure and one below $\tfrac14$
+$\bar\sigma=\min(\max(\sigma,\tfrac14),1)$. A mode above 1 passes for sure and one below $\tfrac14$
 is gone, whatever the differences there. The middle of what is left, on a logarithmic scale, is
 $\tfrac12$.
 
 1. For every run of at least 2 consecutive layers, pool all $\bar\sigma$ and cut at the largest
    ratio of neighbours, $\bar\sigma_{(j)}/\bar\sigma_{(j+1)}$. A mode is *kept* where its
    singular value exceeds the cut $\sqrt{\bar\sigma_{(j)}\bar\sigma_{(j+1)}}$.
-2. The run qualifies if that ratio is at least $\tfrac32$, every layer keeps the same modes (the
-   same frequencies, with equally many channel directions), at least one, and no layer keeps more
-   than half of its real dimensions.
-3. The bottleneck is the longest run that qualifies; of equally long ones, that with the larger
-   ratio (then the first).
+2. The run qualifies if that ratio is at least $\tfrac32$ and no layer keeps more than half of its
+   real dimensions. Every layer must keep the same modes, at least one (the same frequencies, with
+   equally many channel directions).
+3. The bottleneck is the longest run that qualifies. Of equally long ones, it is the one with the
+   larger ratio (then the first).
 
 The constants are the same for all tasks. The setting chapter's rule "kept above $\tfrac12$" is the
 cut wherever there are no singular values between $\tfrac14$ and 1.
@@ -41,8 +41,8 @@ class KeptMode:
     r"""A frequency that layers keep.
 
     Attributes:
-        omega: Frequency vector; of a pair $\pm\omega$ the member that `Spectrum.omega` lists.
-        multiplicity: Real dimensions of one channel direction: 1 if $\omega=-\omega$, else 2.
+        omega: Frequency vector, of a pair $\pm\omega$ the member that `Spectrum.omega` lists.
+        multiplicity: Real dimensions of one channel direction, 1 if $\omega=-\omega$, else 2.
         directions: Channel directions kept at this frequency.
     """
 
@@ -57,7 +57,7 @@ class KeptMode:
 
     @property
     def name(self) -> str:
-        """The frequency: `DC`, `±1`, `±(1,2)`, or `8` for a Nyquist frequency."""
+        """The frequency, as `DC`, `±1`, `±(1,2)`, or `8` for a Nyquist frequency."""
         text = ",".join(map(str, self.omega))
         text = f"({text})" if len(self.omega) > 1 else text
         sign = "±" if self.multiplicity == 2 else ""
@@ -70,15 +70,15 @@ class KeptMode:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """Result of `measure_bottleneck`; `str()` gives one line.
+    """Result of `measure_bottleneck`. `str()` gives one line.
 
     Attributes:
-        layers: First and last layer of the bottleneck, counted from 1; None if there is none.
+        layers: First and last layer of the bottleneck, counted from 1. None if there is none.
         modes: The modes that each of its layers keeps, lowest degree first.
-        gap: Smallest kept and largest other singular value in these layers; NaN if there are none.
-        threshold: The cut between them; NaN if there are no layers.
+        gap: Smallest kept and largest other singular value in these layers. NaN if there are none.
+        threshold: The cut between them. NaN if there are no layers.
         stable: The widest range of thresholds, low to just below high, at which these layers and
-            neither of the two next to them keep exactly these modes. It lies within the gap; NaN
+            neither of the two next to them keep exactly these modes. It lies within the gap. NaN
             if there is none. (A neighbour may keep the same modes with too small a gap.)
     """
 
@@ -90,7 +90,7 @@ class Bottleneck:
 
     @property
     def real_dimensions(self) -> int:
-        """Real dimensions that the bottleneck keeps; 0 if there is none."""
+        """Real dimensions that the bottleneck keeps, 0 if there is none."""
         return sum(mode.real_dimensions for mode in self.modes)
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ class Bottleneck:
 def kept_modes(spectrum: Spectrum, threshold: float) -> tuple[KeptMode, ...]:
     """The modes of one layer with a singular value above `threshold`, lowest degree first.
 
-    Frequencies are integer vectors, so layers on different grids can be compared; a coarse grid's
+    Frequencies are integer vectors, so layers on different grids can be compared. A coarse grid's
     Nyquist frequency, with multiplicity 1, is another mode than the pair of the finer grid.
 
     Raises:
@@ -120,15 +120,15 @@ def kept_modes(spectrum: Spectrum, threshold: float) -> tuple[KeptMode, ...]:
 
 
 def measure_bottleneck(spectra: Sequence[Spectrum]) -> Bottleneck:
-    """Find the layers that keep the same few modes, and these modes (rule: top of this module).
+    """Find the layers that keep the same few modes, and these modes, by the rule of the module.
 
     Args:
-        spectra: One spectrum per convolution, first layer first, as from `weight_spectra`; their
+        spectra: One spectrum per convolution, first layer first, as from `weight_spectra`. Their
             grids may differ. Singular values are those of the operators, so that 1 means "passes
             unchanged".
 
     Returns:
-        The bottleneck; its `layers` are None if no run of layers qualifies.
+        The bottleneck. Its `layers` are None if no run of layers qualifies.
 
     Raises:
         ValueError: If there is no spectrum, or the numbers of axes differ.

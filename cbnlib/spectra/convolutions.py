@@ -1,4 +1,4 @@
-"""Singular values per frequency of circular convolutions: filters, layers, whole networks."""
+"""Singular values per frequency of circular filters, layers and whole networks."""
 
 import copy
 import math
@@ -17,7 +17,7 @@ from cbnlib.spectra._windows import Window
 from cbnlib.spectra.spectrum import Spectrum
 
 _GROUP_BYTES = 128 * 2**20
-"""Half spectra of equal layers that are decomposed together; a larger layer is taken alone."""
+"""Half spectra of equal layers that are decomposed together. A larger layer is taken alone."""
 
 
 @torch.no_grad()
@@ -51,12 +51,12 @@ def filter_spectrum(
     Args:
         w: The plain filter, not in operator scale, shape `[c_out, c_in, *window]`.
         grid: Pixels per axis, at least the window's.
-        dtype: Precision of the computation, `torch.float32` or `torch.float64`; None for the
+        dtype: Precision of the computation, `torch.float32`, `torch.float64` or None for the
             filter's own. The values are off by about 1e-6 or 1e-15 times the largest one.
 
     Raises:
-        ValueError: If the window does not fit the grid, the filter is on the meta device, complex,
-            or holds NaN or infinity, or the precision is another one.
+        ValueError: If the window does not fit the grid, or the precision is another one. Also if
+            the filter is on the meta device, complex, or holds NaN or infinity.
 
     Reference: Sedghi, Gupta and Long (ICLR 2019) for the use of the FFT.
 
@@ -77,7 +77,7 @@ def filter_spectrum(
 def layer_spectra(
     layers: Sequence[CircularConv], *, dtype: torch.dtype | None = None
 ) -> list[Spectrum]:
-    r"""`layer_spectrum` of many layers in one call; those of equal shape go through together.
+    r"""`layer_spectrum` of many layers in one call, those of equal shape together.
 
     Args:
         layers: Convolutions of any shapes.
@@ -103,11 +103,11 @@ def layer_spectrum(layer: CircularConv, *, dtype: torch.dtype | None = None) -> 
     r"""The singular values $\sigma_i(\hat W(\omega))$ of a layer's Fourier blocks.
 
     They are those of the operator on $\mathbb R^{c\times G}$, counted with
-    `Spectrum.multiplicity`; the bias has no part in them.
+    `Spectrum.multiplicity`. The bias has no part in them.
 
     Args:
         layer: The convolution.
-        dtype: Precision of the computation, `torch.float32` or `torch.float64`; None for the
+        dtype: Precision of the computation, `torch.float32`, `torch.float64` or None for the
             weights' own. The values are off by about 1e-6 or 1e-15 times the largest one.
 
     Raises:
@@ -134,7 +134,7 @@ def check_weight(name: str, w: Tensor, dtype: torch.dtype | None) -> torch.dtype
     Args:
         name: What the error calls the weight.
         w: The weight.
-        dtype: The precision asked for; None for the weight's own.
+        dtype: The precision asked for, None for the weight's own.
 
     Raises:
         ValueError: If the weight is on the meta device, complex, NaN or infinite, or the precision

@@ -24,7 +24,7 @@ _VECTORS, _RESTARTS = 40, 100
 """Lanczos' method gives up after that many restarts, each with about as many products."""
 
 _ZERO = 1e-7
-"""Times the largest value: what Lanczos' method on the squares does not tell from 0."""
+"""Relative to the largest value, Lanczos' method on the squares does not tell this from 0."""
 
 
 class Extremes(NamedTuple):
@@ -32,7 +32,7 @@ class Extremes(NamedTuple):
 
     Attributes:
         largest: The largest one, the layer's operator norm.
-        smallest: The smallest one that is not 0; None if the method did not converge to it, or
+        smallest: The smallest one that is not 0. None if the method did not converge to it, or
             all are 0.
     """
 
@@ -130,7 +130,7 @@ def _operator(weight: Tensor, geometry: Geometry, grid: tuple[int, ...]) -> Any:
 
 
 def _lanczos(operator: Any, which: str) -> float | None:  # noqa: ANN401
-    """The largest (`LM`) or smallest (`SM`) singular value; None without convergence."""
+    """The largest (`LM`) or smallest (`SM`) singular value, None without convergence."""
     from scipy.sparse.linalg import ArpackNoConvergence, svds
 
     start = np.random.default_rng(0).standard_normal(min(operator.shape))

@@ -28,31 +28,31 @@ def conv_spectrum(
 
     `Spectrum.kind` says what they are:
 
-    * **exact** with circular padding that keeps the grid's size, or divides it by the stride; and
+    * **exact** with circular padding that keeps the grid's size, or divides it by the stride. Also
       without padding, if the windows do not overlap.
-    * else a **bound** (S8). The layer is $PWE$: $E$ embeds the image into a cyclic grid of, at
-      stride 1, $n+k-1$ pixels per axis for padding that keeps the size, and $n$ for none; $W$ is
+    * else a **bound** (S8). The layer is $PWE$. $E$ embeds the image into a cyclic grid. At stride
+      1 this has $n+k-1$ pixels per axis for padding that keeps the size, and $n$ for none. $W$ is
       the circular convolution there, and $P$ keeps some pixels. The result is the spectrum of $W$,
       on that grid, and $\sigma_i(PWE)\le\sigma_i(W)$ for every $i$. Where $E$ repeats pixels
       (`padding_mode` `reflect`, `replicate`, or `circular` with a stride that does not divide the
       grid) the values are multiplied by its norm. Small singular values can be far below.
-    * with `circular=True` an **approximation** in place of the bound: the layer as if its padding
-      were circular, on its own grid (made larger where the stride does not divide it).
+    * with `circular=True` an **approximation** in place of the bound. It takes the padding as
+      circular, on the layer's own grid (made larger where the stride does not divide it).
 
     With a stride a singular value belongs to an alias group of input frequencies (S7), and
-    `Spectrum.shares` tells how much to each. A transposed convolution is the adjoint: its groups
+    `Spectrum.shares` tells how much to each. A transposed convolution is the adjoint, so its groups
     are of output frequencies.
 
-    PyTorch computes cross-correlations: its Fourier blocks are $\overline{\hat W(\omega)}$, with
-    the same singular values. A convolution with $g$ groups is block-diagonal over channels; its
-    spectrum is the union of the $g$ blocks'. Of a dilated filter, $k$ counts the gaps, too. The
+    PyTorch computes cross-correlations. Their Fourier blocks are $\overline{\hat W(\omega)}$, with
+    the same singular values. A convolution with $g$ groups is block-diagonal over channels, and its
+    spectrum is the union of the $g$ blocks'. In a dilated filter, $k$ counts the gaps, too. The
     bias has no part. A parametrised weight is taken as in evaluation mode.
 
     Args:
         conv: A `torch.nn.Conv1d`, `Conv2d`, `Conv3d`, a transposed one, or a `CircularConv`.
         grid: Pixels per axis of the signals that it acts on.
         circular: Whether to approximate where the spectrum is not exact.
-        dtype: Precision of the computation, as in `filter_spectrum`; None for the layer's own.
+        dtype: Precision of the computation, as in `filter_spectrum`, None for the layer's own.
 
     Returns:
         Spectrum with at most `min(c_out, c_in * s)` directions, where `s` is the product of the
@@ -61,12 +61,12 @@ def conv_spectrum(
 
     Raises:
         TypeError: If it is another kind of module (a quantised one, say).
-        ValueError: If the grid does not fit the layer; if the layer has hooks or a `forward` of its
-            own, so that its weight is not all that acts; or if the weight is no real number, NaN or
-            infinite.
+        ValueError: If the grid does not fit the layer, or the weight is no real number, NaN or
+            infinite. Also if the layer has hooks or a `forward` of its own, so that its weight is
+            not all that acts.
 
-    Source: statements S7 and S8 of the book; Sedghi, Gupta and Long (ICLR 2019) for the use of the
-    FFT.
+    Source: statements S7 and S8 of the book, and Sedghi, Gupta and Long (ICLR 2019) for the use of
+    the FFT.
 
     Example:
         >>> conv = nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular", groups=2)
@@ -93,10 +93,10 @@ def module_spectra(
 ) -> tuple[dict[str, Spectrum], dict[str, str]]:
     """`conv_spectrum` of every convolution in a network, each on the grid where it acts.
 
-    One pass of the input shows what each convolution does: on which grid, with which weight (a
+    One pass of the input shows on which grid each convolution acts, with which weight (a
     subclass may standardise it), and how often. The network is in evaluation mode during that
-    pass, and afterwards in the mode it was in before. Batch norm counts in where it follows a
-    convolution directly: where it alone takes the output of that call.
+    pass, and afterwards in the mode it was in before. Batch norm counts where it directly follows
+    a convolution and alone takes the output of that call.
 
     Args:
         model: Any network with convolutions of PyTorch, or `CircularConv`.
@@ -105,18 +105,18 @@ def module_spectra(
         dtype: Precision of the computation, as in `conv_spectrum`.
 
     Returns:
-        The spectra by the layers' names, in the order of the network's modules, and what was left
-        out: for each other convolution the reason. A layer that does different things in several
-        calls, because of the grid or of batch norm, has one entry for each: `name (call 2)`.
+        The spectra by the layers' names, in the order of the network's modules, and for each other
+        convolution the reason why it was left out. A layer that does different things in several
+        calls, because of the grid or of batch norm, has one entry for each, `name (call 2)`.
         Convolutions outside of these modules, such as those of `torch.nn.functional` or of a
-        scripted or exported network, are called by the parameter that is their weight, else
-        `convolution 1`, `convolution 2`, ... Padding other than by zeros is no part of theirs.
+        scripted or exported network, have the name of the parameter that is their weight. Else it
+        is `convolution 1`, `convolution 2`, ... Their padding counts only if it is by zeros.
 
     Raises:
         TypeError: If it is no network.
         ValueError: If the network has no convolution, or a weight is no real number, NaN or
-            infinite; the message names the layer.
-        Exception: What the network raises on that input; a note names the convolution that was
+            infinite. The message names the layer.
+        Exception: What the network raises on that input. A note names the convolution that was
             called last.
 
     Example:

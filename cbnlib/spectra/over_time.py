@@ -1,4 +1,4 @@
-r"""Formation of a bottleneck: shares of unwanted modes over training, and rates of decay.
+r"""Formation of a bottleneck, by shares of unwanted modes over training and rates of decay.
 
 A mode is *unwanted* where the trained network's middle does not keep it. The constant frequency is
 left out, because biases carry it, too.
@@ -17,7 +17,7 @@ from cbnlib.spectra.spectrum import KEPT, Spectrum, middle_layer
 
 
 def kept_rows(spectrum: Spectrum, threshold: float = KEPT) -> Tensor:
-    """Which modes have a value above `threshold`, the constant left out; shape `[modes]`.
+    """Which modes have a value above `threshold`, the constant left out, shape `[modes]`.
 
     Raises:
         ValueError: If the threshold is negative or NaN.
@@ -31,7 +31,7 @@ def kept_rows(spectrum: Spectrum, threshold: float = KEPT) -> Tensor:
 
 
 def wanted_modes(snapshots: Sequence[SpectraSnapshot]) -> Tensor:
-    """The modes that the middle layer keeps at the end, the constant left out; `[modes]`."""
+    """The modes that the middle layer keeps at the end, the constant left out, `[modes]`."""
     layers = snapshots[-1].layers
     return kept_rows(layers[middle_layer(len(layers)) - 1])
 
@@ -75,7 +75,7 @@ def unwanted_share(spectrum: Spectrum, wanted: Tensor) -> float:
         wanted: Which of its modes are wanted, shape `[modes]`.
 
     Returns:
-        A number in $[0,1]$; 0 if there is nothing beside the constant.
+        A number in $[0,1]$, 0 if there is nothing beside the constant.
 
     Raises:
         ValueError: If there is not one entry per mode.
@@ -93,7 +93,7 @@ def falls_below(steps: Sequence[int], values: ArrayLike, level: float) -> float:
 
     Args:
         steps: When it was observed, ascending.
-        values: Positive, one per step; between two of them their logarithm is taken as linear.
+        values: Positive, one per step. Between two of them their logarithm is taken as linear.
         level: Positive.
 
     Returns:

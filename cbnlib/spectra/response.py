@@ -23,8 +23,8 @@ class FrequencyResponse:
     Attributes:
         grid: Pixels per axis of the input.
         values: The norm per mode, shape `[modes]`.
-        exact: Whether every output was differentiated; if not, the values are estimates.
-        standard_error: Standard error of the values, shape `[modes]`; 0 if they are exact.
+        exact: Whether every output was differentiated. If not, the values are estimates.
+        standard_error: Standard error of the values, shape `[modes]`, 0 if they are exact.
     """
 
     grid: tuple[int, ...]
@@ -62,25 +62,25 @@ def frequency_response(
     Fourier transform is the derivative by $\hat x$. Random signs $v$ have $\mathbb E\,vv^\top=I$,
     so the squares of a few such rows estimate the sum over all outputs (Hutchinson 1990).
 
-    A part can be any module, such as a residual block: what passes is then the skip connection and
-    the layers together.
+    A part can be any module, such as a residual block. The skip connection and the layers then
+    count together.
 
     Args:
         model: Any network. It is in evaluation mode during the passes, and afterwards in the mode
-            it was in before; gradients of its parameters stay as they are.
+            it was in before. Gradients of its parameters stay as they are.
         x: Inputs, shape `[samples, channels, *grid]`, moved to the network's device.
-        layer: The name of a part, as in `named_modules`: its output by its own input, at what it
-            receives when `x` goes through the network (in its first call). None for the whole
-            network.
+        layer: The name of a part, as in `named_modules`, None for the whole network. Its output is
+            differentiated by its own input, at what it receives in its first call when `x` goes
+            through the network.
         probes: How many backward passes at most. With no more outputs per sample than that, the
-            values are exact: one pass for each output. Else they are estimates from so many random
-            directions.
-        generator: Source of the directions; None for torch's global one.
+            values are exact, with one pass for each output. Else they are estimates from so many
+            random directions.
+        generator: Source of the directions, None for torch's global one.
 
     Raises:
         TypeError: If the model is no network, or `x` no tensor.
-        ValueError: If there are fewer than 2 probes, no such part, or it is not called; if input or
-            output are no signals or not differentiable, or something is NaN or infinite.
+        ValueError: If there are fewer than 2 probes, no such part, or it is not called. Also if
+            input or output are no signals or not differentiable, or something is NaN or infinite.
 
     Example:
         >>> blur = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular", bias=False)

@@ -15,7 +15,7 @@ SNAPSHOTS = 24
 """How many are taken by default."""
 
 SAMPLES = 512
-"""Most samples that a snapshot sends through the network: the first ones of the data."""
+"""Most samples that a snapshot sends through the network, the first ones of the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,7 @@ class SpectraSnapshot:
         step: Gradient steps taken.
         layers: Weight spectra, one per convolution, first layer first.
         activations: What `mode_amplitudes` gave for the first samples of the data, at most
-            `SAMPLES`: one value per mode and layer. Empty in records made before it
-            was kept.
+            `SAMPLES`, one value per mode and layer. Empty in records made before it was kept.
     """
 
     step: int
@@ -36,11 +35,11 @@ class SpectraSnapshot:
 
 
 def snapshot_steps(steps: int, count: int = SNAPSHOTS) -> list[int]:
-    """Steps from 0 to the last one, dense at the start: evenly spaced in their logarithm.
+    """Steps from 0 to the last one, dense at the start, evenly spaced in their logarithm.
 
     Args:
         steps: Gradient steps of the run.
-        count: How many snapshots; fewer where the run has fewer steps.
+        count: How many snapshots, fewer where the run has fewer steps.
 
     Example:
         >>> snapshot_steps(1000, 6), snapshot_steps(2, 6)
@@ -72,13 +71,13 @@ class SpectraRecorder:
         Args:
             model: The network that trains.
             steps: When to take one.
-            x: Inputs; the first `SAMPLES` of them are sent through the network.
+            x: Inputs, of which the first `SAMPLES` are sent through the network.
         """
         self.model, self.steps, self.x = model, frozenset(steps), x[:SAMPLES]
         self.taken: list[SpectraSnapshot] = []
 
     def observe(self, step: int) -> None:
-        """Take a snapshot if this is one of the steps; of weights that are no numbers, none."""
+        """Take a snapshot if this is one of the steps, but not of weights that are no numbers."""
         if step in self.steps and is_finite(self.model):
             with suppress(ValueError):  # activations overflow: the loop ends at its next record
                 amplitudes = mode_amplitudes(self.model, self.x)

@@ -20,29 +20,29 @@ from cbnlib.network.frequencies import frequencies
 Kind = Literal["exact", "bound", "approximation"]
 
 KEPT = 0.5
-"""A mode is kept if its singular value exceeds this: midway between gone, 0, and passed on, 1."""
+"""A mode is kept if its singular value exceeds this, midway between gone, 0, and passed on, 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     r"""Singular values of a translation-equivariant map (or of a data matrix), mode by mode.
 
-    One row per *mode*: a self-conjugate frequency, or one representative of a pair $\pm\omega$.
+    Each row is a *mode*, a self-conjugate frequency or one representative of a pair $\pm\omega$.
 
     A stride makes the frequencies of the finer grid equal in groups (S7). A mode then is the whole
     group, named by its frequency on the coarser grid.
 
     Attributes:
-        grid: Pixels per axis; with a stride, of the coarser grid.
+        grid: Pixels per axis. With a stride, those of the coarser grid.
         values: Singular values, largest first, shape `[modes, directions]`.
-        kind: How the values belong to the layer. `exact`: they are its singular values, and all
-            others are 0. `bound`: the i-th largest of `operator_values()` is at least its i-th
-            singular value (S8). `approximation`: neither is known.
-        stride: Pixels of the finer grid per pixel of `grid`, per axis; empty for 1.
+        kind: How the values belong to the layer. If `exact`, they are its singular values, and all
+            others are 0. If `bound`, the i-th largest of `operator_values()` is at least its i-th
+            singular value (S8). If `approximation`, neither is known.
+        stride: Pixels of the finer grid per pixel of `grid`, per axis, empty for 1.
         shares: How much of a singular vector lies at each member of the group, squared, shape
-            `[modes, directions, members]`; sums to 1 over the last axis. It is the right singular
-            vector, or the left one of a transposed convolution: that on the finer grid. None for a
-            bound, whose modes are not those of the layer.
+            `[modes, directions, members]`. Sums to 1 over the last axis. The singular vector is the
+            one on the finer grid, the right one, or the left one of a transposed convolution. None
+            for a bound, whose modes are not those of the layer.
 
     Raises:
         ValueError: On construction, if the kind is another one, values or shares have another
@@ -116,7 +116,7 @@ class Spectrum:
         """The smallest singular value above `threshold` and the largest one not above it.
 
         Returns:
-            `(smallest kept, largest other)`; infinity and 0 stand for "there is none".
+            `(smallest kept, largest other)`. Infinity and 0 stand for "there is none".
 
         Raises:
             ValueError: If the threshold is negative or NaN.
@@ -155,7 +155,7 @@ class Spectrum:
         return full
 
     def operator_values(self) -> Tensor:
-        r"""$\sigma_i$ over all of $\hat G$: every value as often as its real dimensions.
+        r"""$\sigma_i$ over all of $\hat G$, every value as often as its real dimensions.
 
         Returns:
             Singular values, largest first, shape `[N * directions]`.
@@ -185,7 +185,7 @@ def middle_half(depth: int) -> slice:
 
 
 def middle_layer(depth: int) -> int:
-    """The number of the middle layer, counted from 1: L/2, rounded down, at least 1.
+    """The number of the middle layer, counted from 1. It is L/2, rounded down, at least 1.
 
     Raises:
         ValueError: If the depth is no integer >= 1.
