@@ -1,7 +1,7 @@
 r"""Frequencies of a cyclic pixel grid, and how to count them.
 
-Half of its Fourier coefficients determine a real signal on a grid $G=\mathbb Z_{n_1}\times\dots$ of
-one to three axes with $N$ pixels. `torch.fft.rfftn` returns this half, the *stored* entries, with
+A real signal on a grid $G=\mathbb Z_{n_1}\times\dots$ of one to three axes with $N$ pixels is known
+from half of its Fourier coefficients. `torch.fft.rfftn` returns this half, the *stored* entries, with
 the non-negative frequencies on the last axis and all on the others. Two different weights follow
 from the half that is not stored. Mixing them up is the classic error.
 

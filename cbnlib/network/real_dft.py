@@ -34,7 +34,7 @@ from cbnlib.network._dft_ways import (
 from cbnlib.network.frequencies import frequencies
 
 FOLDED_FROM = 20
-"""Grids with at least so many pixels along both axes are transformed folded."""
+"""Grids with at least this many pixels along both axes use the folded transform."""
 
 
 class RealDFT:

@@ -1,4 +1,4 @@
-"""Passes of a data set through any network, and what its layers receive and return."""
+"""Passes of a data set through any network, with the inputs and outputs of its layers."""
 
 import inspect
 import sys
@@ -24,7 +24,7 @@ Named = dict[nn.Module, str]
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 SAMPLES = 64
-"""A single tensor goes through the network in batches of so many samples."""
+"""A single tensor goes through the network in batches of this many samples."""
 
 
 class PerLayer(list[T]):
@@ -102,7 +102,7 @@ def on_device_of(model: nn.Module, values: Any) -> Any:  # noqa: ANN401  # any n
 
 @contextmanager
 def watching(layers: Named, see: Callable[[nn.Module, int, End, Any], None]) -> Iterator[None]:
-    """Show what the layers receive and return, in a context of one pass.
+    """Show the inputs and outputs of the layers, in a context of one pass.
 
     Args:
         layers: The modules, and their names.

@@ -7,7 +7,7 @@ from cbnlib.network.frequencies import frequencies
 from cbnlib.spectra._svd import in_slices
 
 _FEWEST = 32
-"""So many samples are worth a decomposition."""
+"""From this many samples on, a decomposition pays."""
 
 
 class Triangles:

@@ -1,4 +1,4 @@
-"""Spectra of what layers receive and return over a data set, per frequency."""
+"""Spectra of the inputs and outputs of layers over a data set, per frequency."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from cbnlib.spectra.spectrum import Spectrum
 
 @dataclass(frozen=True, eq=False)
 class ActivationSpectrum:
-    r"""The spectrum of what a layer receives or returns, over a data set.
+    r"""The spectrum of a layer's input or output over a data set.
 
     Attributes:
         name: The layer's name, as in `named_modules`. If it is called several times in a pass, the
             number of the call follows, `name (call 2)`. If on several grids, the grid follows.
-        kind: `input` for what the layer receives, `output` for what it returns.
+        kind: `input` or `output` of the layer.
         spectrum: Root-mean-square amplitudes along channel directions. Its values have shape
             `[modes, min(samples, channels)]`.
         samples: How many there were.
@@ -54,7 +54,7 @@ def activation_spectra(
     layers: Collection[str] | None = None,
     centred: bool = False,
 ) -> PerLayer[ActivationSpectrum]:
-    r"""Spectra of what the layers of any network receive and return over a data set.
+    r"""Spectra of the inputs and outputs of any network's layers over a data set.
 
     At each frequency the unitary Fourier coefficients $\hat\alpha(\omega)\in\mathbb C^c$ of all $n$
     samples form a matrix samples × channels. The values are its singular values divided by
@@ -77,7 +77,7 @@ def activation_spectra(
 
     Returns:
         A list with two spectra for each layer and call, of the input and the output. Its attribute
-        `left_out` names what has no spatial axes or was not called, with the reason.
+        `left_out` names layers that have no spatial axes or were not called, with the reason.
 
     Raises:
         TypeError: If the model is no network, or a batch is of another kind.

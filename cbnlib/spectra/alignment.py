@@ -21,7 +21,7 @@ from cbnlib.spectra.modules import without_replicas
 from cbnlib.spectra.spectrum import KEPT, Spectrum
 
 _SAMPLES = 32
-"""So many are transformed at once, which bounds the memory."""
+"""This many are transformed at once, which bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Alignment:
         name: The layer's name, with the number of the call, as in `activation_spectra`.
         spectrum: The layer's, as in `module_spectra`.
         shares: The share of the energy along each right singular vector, shape
-            `[modes, directions]`, like the values of `spectrum`. What is missing to 1 has no effect
-            on the output. All 0 if nothing but zeros is received.
+            `[modes, directions]`, like the values of `spectrum`. The rest up to 1 has no effect on
+            the output. All 0 if the layer receives only zeros.
     """
 
     name: str
@@ -69,8 +69,8 @@ def alignment(
     r"""Return the share of the activations' energy in the modes that the next layer keeps.
 
     Let the layer be $PWE$ with $W$ circular (S8), where $P=E=I$ if its spectrum is exact. Let
-    $v_i(\nu)$ be the right singular vectors of its block at $\nu$, and $\alpha$ what the layer
-    receives. Each singular value has the share
+    $v_i(\nu)$ be the right singular vectors of its block at $\nu$, and $\alpha$ the input of the
+    layer. Each singular value has the share
 
     $$\frac{m(\nu)\sum_\alpha\lvert v_i(\nu)^*\,\widehat{E\alpha}(\nu)\rvert^2}
     {\sum_\alpha\lVert E\alpha\rVert^2},$$

@@ -1,4 +1,4 @@
-"""Which input frequencies the output of a network, or of a part of it, depends on."""
+"""Input frequencies that the output of a network, or of a part of it, depends on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def frequency_response(
     probes: int = 64,
     generator: torch.Generator | None = None,
 ) -> FrequencyResponse:
-    r"""Which input frequencies the output of a network, or of a part of it, depends on.
+    r"""Input frequencies that the output of a network, or of a part of it, depends on.
 
     $$\Bigl(\frac1B\sum_b\Bigl\lVert\frac{\partial f}{\partial\hat x(\omega)}(x_b)\Bigr
     \rVert_F^2\Bigr)^{1/2}$$

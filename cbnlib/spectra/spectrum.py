@@ -45,8 +45,8 @@ class Spectrum:
             for a bound, whose modes are not those of the layer.
 
     Raises:
-        ValueError: On construction, if the kind is another one, values or shares have another
-            shape, or one is NaN or infinite.
+        ValueError: On construction, if the kind is unknown, values or shares have another shape,
+            or one is NaN or infinite.
     """
 
     grid: tuple[int, ...]

@@ -190,7 +190,7 @@ def degree_of(omega: Vector) -> int:
 
 KICK = 0.1
 """Scale of the random blocks that are added at all modes when a budget is released, relative to
-those that a network starts with."""
+those at initialisation."""
 
 EVERY = 4
 """Steps from one projection to the next."""

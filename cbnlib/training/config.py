@@ -48,12 +48,12 @@ class TrainConfig:
     layers: tuple[int, int] | None = None
     """The first and last layer that the budget holds, or that `shrink` is about, counted from 1."""
     release: float = 1.0
-    """After which share of the steps the network is free again. Then small random blocks are added
+    """Share of the steps after which the network is free again. Then small random blocks are added
     at all modes, and learning rate and optimiser start anew. 1 keeps the budget to the end. With
     `shrink` it is the share of the steps over which that falls to 0, and nothing starts anew."""
     shrink: float = 0.0
-    r"""By how much all singular values of the layers fall every ten steps, at first. This is the
-    proximal step of the nuclear norm. The amount falls linearly to 0. With 0 there is none."""
+    r"""Initial amount by which all singular values of the layers fall every ten steps, the proximal
+    step of the nuclear norm. The amount falls linearly to 0. With 0 there is none."""
 
     def __post_init__(self) -> None:
         """Check every field, and store numbers as Python's own."""

@@ -90,7 +90,7 @@ class Objective(Protocol):
         r"""$\lVert\theta\rVert^2$, a scalar tensor or one entry per member."""
 
     def after_step(self, step: int) -> bool:
-        """Do what is due when so many steps are taken, such as to keep to a budget.
+        """Act after this many steps, for example to keep to a budget.
 
         Returns:
             Whether `parameters` are other tensors from here on.

@@ -1,4 +1,4 @@
-"""The optimiser and the learning rate of a config, and what the ridge alone does with them."""
+"""The optimiser and the learning rate of a config, and the decay that the ridge alone causes."""
 
 from collections.abc import Iterable
 
@@ -41,7 +41,7 @@ def learning_rates(config: TrainConfig) -> list[float]:
 
 
 def ridge_decay(training: TrainConfig) -> np.ndarray:
-    r"""$-\log$ of what SGD's ridge alone leaves of a parameter after each number of steps.
+    r"""$-\log$ of the share of a parameter that SGD's ridge alone leaves, after each step.
 
     Without a data loss a step is $m\leftarrow\mu m+2\lambda v$, $v\leftarrow v-\eta_tm$, with
     $\eta_t$ the rate and $\mu$ the momentum. To leading order $v_t=v_0e^{-2\lambda S}$ with
