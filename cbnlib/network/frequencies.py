@@ -1,9 +1,9 @@
 r"""Frequencies of a cyclic pixel grid, and how to count them.
 
 A real signal on a grid $G=\mathbb Z_{n_1}\times\dots$ of one to three axes with $N$ pixels is known
-from half of its Fourier coefficients. `torch.fft.rfftn` returns this half, the *stored* entries, with
-the non-negative frequencies on the last axis and all on the others. Two different weights follow
-from the half that is not stored. Mixing them up is the classic error.
+from half of its Fourier coefficients. `torch.fft.rfftn` returns this half, the *stored* entries.
+They have the non-negative frequencies on the last axis, and all on the others. Two different
+weights follow from the half that is not stored. Mixing them up is the classic error.
 
 * `Frequencies.weight` belongs to **sums over all stored entries** (norms, traces).
 * `Frequencies.multiplicity` belongs to **lists of modes** (ranks, counts, tables).
