@@ -1,4 +1,4 @@
-"""Singular values per frequency of circular filters, layers and whole networks."""
+"""Singular values per frequency of circular convolution filters, layers and whole networks."""
 
 import copy
 import math
