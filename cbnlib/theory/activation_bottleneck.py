@@ -48,7 +48,7 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
     Args:
         model: The network. $\alpha_{\ell-1}$ is the input of layer $\ell$, resampled or pooled.
         x: Signals, shape `[B, c_in, *grid]`.
-        k: How many directions, one number or one per layer. With 0 none is kept, and all is outside.
+        k: How many directions, one number or one per layer. With 0 none is kept.
 
     Raises:
         ValueError: If `k` is not an integer from 0 to the layer's number of non-zero singular

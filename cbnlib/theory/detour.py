@@ -45,7 +45,7 @@ def detour(
     r"""Lead a constant off the modes of some middle layers, and let it grow behind them.
 
     Let $c_\ell$ be the mean over the samples of $\hat\alpha_{\ell-1}(0)$ in the network's own
-    channels, $b$ the last layer of the middle half and $A_\ell$ the constant in the spare channel.
+    channels and $A_\ell$ the constant in the spare one. The middle half ends with layer $b$.
 
     * In each given layer a bias $p_\ell$ makes the constant, $A_\ell=p_\ell$. It is as large as
       the share needs.

@@ -48,8 +48,8 @@ def bias_scales(rank: int, energy: float, L: int) -> Tensor:
     scale follows from the two before it. Bisection finds the first one, such that $e_L=1$.
 
     For large $L$ the scales fall and rise like $1/\min(\ell,L-\ell)$. That rule alone makes the
-    excess over $Lr$ bounded. As $\sum\log\rho_\ell=0$, the sum $\sum(\rho_\ell^2-1)$ converges, and so
-    does $\sum e_\ell$.
+    excess over $Lr$ bounded. As $\sum\log\rho_\ell=0$, the sum $\sum(\rho_\ell^2-1)$ converges,
+    and so does $\sum e_\ell$.
 
     Args:
         rank: $r$, real dimensions of the signal.

@@ -67,8 +67,8 @@ def sharpness(
     model's dtype. The loss is smooth almost everywhere. At a kink of a ReLU, $H$ is one-sided.
 
     At an exact fit of the square loss, `y = model(x)`, it is $\frac2\#\lambda_{\max}(K)+2\lambda$
-    with $K$ the Gram matrix of the tangent kernel over all samples and outputs. Then
-    the Hessian is $\frac2\#\sum_x(\partial f/\partial\theta)^T\partial f/\partial\theta+2\lambda I$.
+    with $K$ the Gram matrix of the tangent kernel over all samples and outputs. The
+    Hessian is $\frac2\#\sum_x(\partial f/\partial\theta)^T\partial f/\partial\theta+2\lambda I$.
 
     Args:
         model: The network $\theta$.

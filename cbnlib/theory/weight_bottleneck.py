@@ -106,7 +106,7 @@ class WeightBottleneck:
 
     @property
     def ratio(self) -> float:
-        """Left over right, the part of the excess that is distance to $k$ modes, or NaN."""
+        """How much of the excess is distance to $k$ modes, left over right. NaN if right <= 0."""
         return self.left / self.right if self.right > 0 else math.nan
 
     def radius(self, p: float = 0.5) -> float:
