@@ -13,7 +13,7 @@ from cbnlib.tasks.base import Task
 def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int = 0) -> Task:
     r"""Autoencode a bump whose position on the circle is the only thing that varies.
 
-    $x_t(p)=\exp(\kappa(\cos(2\pi(p-t)/n)-1))$ with $t$ uniform on $[0,n)$, not only on pixels. It
+    $x_t(p)=\exp(\kappa(\cos(2\pi(p-t)/n)-1))$ with $t$ uniform on $[0,n)$, not only on pixels. This
     is a smooth closed curve in $\mathbb R^n$. The target is the input. One complex Fourier
     coefficient of degree 1 tells the position, so 2 real dimensions hold all the information.
 

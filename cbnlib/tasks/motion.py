@@ -1,4 +1,4 @@
-r"""Newtonian mechanics, where the next frame of a body on a circle or torus is to be predicted."""
+r"""Newtonian mechanics, to predict the next frame of a body that moves on a circle or torus."""
 
 from collections.abc import Sequence
 
@@ -76,7 +76,7 @@ def motion(
 
     The body is a bump (`bumps_at`) on the path of `trajectories`. The frames seen are the input's
     channels and the frame after them the target. From two frames,
-    $p(2)=2p(1)-p(0)+g$. This is one position on the torus, 2 real dimensions per axis, at any speed.
+    $p(2)=2p(1)-p(0)+g$. It is one position on the torus, 2 real dimensions per axis, at any speed.
 
     Args:
         grid: Pixels per axis.

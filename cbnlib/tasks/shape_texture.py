@@ -21,9 +21,9 @@ def shape_times_texture(
 ) -> Tensor:
     r"""The pixelwise product of given shapes and textures.
 
-    $x(p)=s_t(p)\cdot\tfrac12\big(1+\cos(2\pi\,k\cdot p/n-\varphi)\big)$ is a bump $s_t$ at the place
-    $t$ (`bumps_at`) times a pattern of the single frequency $k$, the carrier, with phase $\varphi$.
-    In Fourier space it is the bump around 0 and two copies of it around $\pm k$.
+    $x(p)=s_t(p)\cdot\tfrac12\big(1+\cos(2\pi\,k\cdot p/n-\varphi)\big)$ is a bump $s_t$ at the
+    place $t$ (`bumps_at`) times a pattern of the single frequency $k$, the carrier, with phase
+    $\varphi$. In Fourier space it is the bump around 0 and two copies of it around $\pm k$.
 
     Args:
         position: $t$ in pixels, shape `[samples, axes]`.

@@ -67,7 +67,7 @@ def sharpness(
     model's dtype. The loss is smooth almost everywhere. At a kink of a ReLU, $H$ is one-sided.
 
     At an exact fit of the square loss, `y = model(x)`, it is $\frac2\#\lambda_{\max}(K)+2\lambda$
-    with $K$ the Gram matrix of the tangent kernel over all samples and outputs. The
+    with $K$ the Gram matrix of the tangent kernel over all samples and outputs. There the
     Hessian is $\frac2\#\sum_x(\partial f/\partial\theta)^T\partial f/\partial\theta+2\lambda I$.
 
     Args:
