@@ -34,7 +34,7 @@ def check_grid(grid: object, most: int = 2) -> tuple[int, ...]:
     """Return the grid as a tuple of positive integers, one per axis.
 
     Raises:
-        ValueError: If there is no axis or more than ``most``, or an axis is no positive integer.
+        ValueError: If there is no axis or more than ``most``, or an axis is not a positive integer.
     """
     axes = tuple(grid) if isinstance(grid, Iterable) else (grid,)
     if not 1 <= len(axes) <= most:

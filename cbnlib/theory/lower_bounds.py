@@ -39,7 +39,7 @@ def norm_of_values(s: Tensor, L: int) -> Tensor:
         Shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1.
+        ValueError: If `L` is not an integer >= 1.
     """
     return check_count("L", L) * s.pow(2 / L).sum(dim=-1)
 
@@ -59,7 +59,7 @@ def norm_lower_bound(s: Tensor, L: int) -> Tensor:
         Tensor of shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1 or a value is negative, NaN or infinite.
+        ValueError: If `L` is not an integer >= 1 or a value is negative, NaN or infinite.
 
     Source: statement S2 of the book.
 
@@ -86,7 +86,7 @@ def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tenso
         The bound and the $k$ it is for, both of shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1, a value is negative, NaN or infinite, or `k` is
+        ValueError: If `L` is not an integer >= 1, a value is negative, NaN or infinite, or `k` is
             outside 1…rank (`rank`).
 
     Source: statement S2 of the book.

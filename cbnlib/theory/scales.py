@@ -29,7 +29,7 @@ def signal_scales(rank: int, energy: float, L: int) -> Tensor:
         $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
 
     Raises:
-        ValueError: If the rank or `L` is no integer >= 1, or the energy is negative.
+        ValueError: If the rank or `L` is not an integer >= 1, or the energy is negative.
     """
     _check(rank, energy, L)
     log_first = -(L - 1) / L * math.log1p(energy / rank)  # of the square

@@ -1,4 +1,4 @@
-r"""The bottleneck in the weights (S4), where layers are near a partial isometry of rank $k$."""
+r"""The bottleneck in the weights (S4), with every layer near a partial isometry of rank $k$."""
 
 import math
 from dataclasses import dataclass
