@@ -90,7 +90,7 @@ def random_mask(
         The mask of those drawn.
 
     Raises:
-        ValueError: If the number is not an integer >= 0, or the candidates have too few.
+        ValueError: If the number is not an integer >= 0, or exceeds that of the candidates.
     """
     check_count("real_dimensions", real_dimensions, minimum=0)
     rows = candidates.nonzero()
