@@ -1,19 +1,19 @@
 """Convolution bottlenecks: the network, its spectra and the experiments of the companion book.
 
-The rooms, each named after what it answers; a room imports only from those above it here:
+The rooms are listed below. A room imports only from those above it.
 
-* `network`: what is trained. Frequencies, circular convolutions, the network.
-* `spectra`: what is read off. Singular values per frequency, the bottleneck.
-* `training`: how it is trained.
-* `theory`: what is proved. The statements S1 to S5 as functions.
-* `interventions`: what one does to a trained network.
-* `tasks`: on which data.
-* `runs`: what is kept. Experiments, runs, records, sweeps.
-* `xray`: what can be said of any network. The command `python -m cbnlib.xray`.
-* `book`: the book's furniture. Figures, claims, notebooks.
+* `network` is what is trained, with frequencies, circular convolutions and the network.
+* `spectra` is what is read off, the singular values per frequency and the bottleneck.
+* `training` is how a network is trained.
+* `theory` is what is proved, the statements S1 to S5 as functions.
+* `interventions` is what one does to a trained network.
+* `tasks` is the data to train on.
+* `runs` is what is kept, the experiments, runs, records and sweeps.
+* `xray` is what can be said of any network, the command `python -m cbnlib.xray`.
+* `book` is what the book needs, the figures, claims and notebooks.
 
 The names below are loaded when they are first used. `network`, `spectra`, `training`, `theory`,
-`interventions` and `xray` need PyTorch and NumPy alone; each other room has an extra.
+`interventions` and `xray` need PyTorch and NumPy alone. Each other room has an extra.
 """
 
 from importlib import import_module

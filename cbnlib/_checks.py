@@ -1,4 +1,4 @@
-"""Checks of user input: each returns the clean value or raises an error that names the bad one."""
+"""Checks of user input, which return the clean value or raise an error that names the bad one."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -34,7 +34,7 @@ def check_grid(grid: object, most: int = 2) -> tuple[int, ...]:
     """Return the grid as a tuple of positive integers, one per axis.
 
     Raises:
-        ValueError: If there is no axis or more than ``most``, or an axis is no positive integer.
+        ValueError: If there is no axis or more than ``most``, or an axis is not a positive integer.
     """
     axes = tuple(grid) if isinstance(grid, Iterable) else (grid,)
     if not 1 <= len(axes) <= most:
@@ -44,7 +44,7 @@ def check_grid(grid: object, most: int = 2) -> tuple[int, ...]:
 
 
 class Grid:
-    """A field of a frozen dataclass: takes an integer or several, and holds a tuple.
+    """A field of a frozen dataclass that takes an integer or several, and holds a tuple.
 
     Raises:
         ValueError: On construction of the dataclass, as `check_grid`.
@@ -61,13 +61,13 @@ class Grid:
     def __get__(self, config: object, owner: type) -> tuple[int, ...]: ...
 
     def __get__(self, config: Any, owner: type) -> Any:
-        """The tuple; of the class itself nothing, so the field has no default."""
+        """The tuple. The class itself has none, so the field has no default."""
         if config is None:
             raise AttributeError(self.name)
         return config.__dict__[self.name]
 
     def __set__(self, config: object, grid: int | Sequence[int]) -> None:
-        """Check the grid and hold it; a frozen dataclass sets a field only once."""
+        """Check the grid and hold it. A frozen dataclass sets a field only once."""
         config.__dict__[self.name] = check_grid(grid)
 
 
@@ -109,7 +109,7 @@ def check_choice(name: str, value: str, allowed: Collection[str]) -> str:
     """Return ``value`` if it is one of ``allowed``.
 
     Raises:
-        ValueError: If it is not; the message lists what is allowed.
+        ValueError: If it is not. The message lists what is allowed.
     """
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {name} {value!r}; allowed: {', '.join(sorted(allowed))}")

@@ -1,4 +1,4 @@
-"""Optional packages: where one is missing, the error names the extra that brings it."""
+"""Optional packages. If one is missing, the error names the extra that brings it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ def extra(name: str) -> Iterator[None]:
         name: The extra, as in `pip install "cbnlib[plots]"`.
 
     Raises:
-        ModuleNotFoundError: If a package is missing; the message names it and the extra.
+        ModuleNotFoundError: If a package is missing. The message names it and the extra.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Pages of HTML: Jinja templates, which lie beside the code that fills them."""
+"""Pages of HTML from Jinja templates, which lie beside the code that fills them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ def fill(path: Path, *, escape: bool = False, **values: object) -> str:
 
     Args:
         path: Its file.
-        escape: Whether the values are plain text, to be escaped; else they are HTML.
+        escape: Whether the values are plain text to be escaped. If not, they are HTML.
         values: By the names that the template uses.
     """
     from jinja2 import Environment  # comes with torch

@@ -4,8 +4,8 @@
     python -m cbnlib.verify C3-18-direction --seed 1                   # trained with another seed
     python -m cbnlib.verify C3-18-direction --profile quick            # small networks, in minutes
 
-The prediction's chapter is executed in a fresh process: from the records where they are those of
-exactly these experiments, else the networks are trained, which may take hours in the profile
+The prediction's chapter is executed in a fresh process. It uses the records if they are those of
+exactly these experiments. Otherwise the networks are trained, which may take hours in the profile
 `paper`. The exit status is 0 if the verdict stands, 1 if it does not, and 2 if nothing was
 computed. It needs a clone of the repository. The identifiers of the predictions are on the book's
 page *The claims* and in `claims.json`.
@@ -33,14 +33,14 @@ SHOWN = 12
 
 
 class NotRunError(Exception):
-    """Nothing was computed; the message says why and what to do."""
+    """Nothing was computed. The message says why and what to do."""
 
 
 def row_of(data: dict[str, Any], name: str) -> dict[str, Any]:
     """The row with this identifier, or the only one whose identifier begins with it.
 
     Raises:
-        NotRunError: If there is none or more than one; the message lists those that are close.
+        NotRunError: If there is none or more than one. The message lists those that are close.
     """
     rows: dict[str, dict[str, Any]] = {row["id"]: row for row in data["predictions"]}
     found = (
@@ -67,12 +67,12 @@ def recompute(
     """Execute a prediction's chapter anew and read what it states now.
 
     Args:
-        root: That of the repository.
+        root: The root of the repository.
         row: The prediction, as `claims.json` has it.
         profile: The edition to compute it in.
         seed: The seed to compute it with.
         place: Which one it is among the chapter's predictions with the same text, from 0.
-        mnist: Where MNIST's files lie, if the chapter needs them; empty to download them.
+        mnist: Where MNIST's files lie, if the chapter needs them. Empty to download them.
 
     Raises:
         NotRunError: If the chapter failed, or makes no such prediction in this edition.
@@ -124,7 +124,7 @@ def repository() -> Path:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    """Recompute a prediction; return the exit status.
+    """Recompute a prediction and return the exit status.
 
     Raises:
         NotRunError: If it could not be computed.
@@ -151,7 +151,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m cbnlib.verify",
         description=__doc__,

@@ -1,7 +1,7 @@
 r"""Coordinates of a layer: one complex number per input, to be read, swapped or turned like a dial.
 
 If a signal moves by $t$ pixels, an equivariant layer's coefficient at $\omega$ is multiplied by
-$e^{-2\pi i\,\omega\cdot t/n}$: a non-zero frequency is a place to store an angle. A kept direction
+$e^{-2\pi i\,\omega\cdot t/n}$. So a non-zero frequency can store an angle. A kept direction
 of $W_\ell$ at $\omega$ has a left singular vector $u$. It contributes the number
 $z=u^*\hat{\tilde\alpha}_\ell(\omega)$ to the pre-activation. Set $z$ to another value and run the
 remaining layers (`CNN.forward_from`) to see what it encodes.
@@ -51,7 +51,7 @@ def _check_frequency(omega: Sequence[int], grid: Sequence[int]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Coordinate:
-    r"""One complex number per input: a layer's coefficient at $\omega$ in one channel direction.
+    r"""One complex number per input, a layer's coefficient at $\omega$ in one channel direction.
 
     Attributes:
         omega: Frequency vector.
@@ -67,7 +67,7 @@ class Coordinate:
         return cls(tuple(omega), singular_vectors(coefficients(signals, omega))[2][0])
 
     def __call__(self, signals: Tensor) -> Tensor:
-        """Its value for each signal: complex, shape `[samples]`.
+        """Its value for each signal, complex, shape `[samples]`.
 
         Raises:
             ValueError: If the frequency does not fit the grid, or the direction the channels.
@@ -83,7 +83,7 @@ class Coordinate:
     def offset(self, signals: Tensor, angle: Tensor) -> float:
         r"""The constant $c$ for which $c-\arg z$ is closest to given angles, all samples alike.
 
-        An equivariant network may store an angle turned by a constant; nothing else is free,
+        An equivariant network may store an angle turned by a constant. Nothing else is free,
         neither sense nor speed.
         """
         return float((self(signals) * torch.exp(1j * angle)).mean().angle())
@@ -106,8 +106,8 @@ def wrapped(angle: Tensor) -> Tensor:
 def coherence(z: Tensor, angle: Tensor) -> float:
     r"""Measure how well the phase of complex numbers follows an angle, from 0 to 1.
 
-    $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$: 1 if $\arg z=c-\theta$ for
-    some constant $c$, and about $1/\sqrt{\#}$ if the two are independent. NaN if all $z_x$ are 0.
+    $\big\lvert\sum_x z_xe^{i\theta_x}\big\rvert/\sum_x\lvert z_x\rvert$ is 1 if $\arg z=c-\theta$
+    for a constant $c$, and about $1/\sqrt{\#}$ if the two are independent. NaN if all $z_x$ are 0.
 
     Args:
         z: Complex, shape `[samples]`.
@@ -132,7 +132,7 @@ def swap_modes(signals: Tensor, donors: Tensor, omegas: Sequence[Sequence[int]])
     Args:
         signals: Shape `[samples, c, *grid]`.
         donors: Signals that give the coefficients, same shape.
-        omegas: Frequency vectors; each is taken together with its negative.
+        omegas: Frequency vectors, each taken together with its negative.
 
     Raises:
         ValueError: If the shapes differ or a frequency does not fit the grid.

@@ -1,8 +1,8 @@
 r"""Trained networks whose middle moves to another grid, and what layers cost there.
 
 The blocks of a layer keep their values, and so their norms, wherever their frequencies fit on both
-grids (S6). What changes are the pixels that the ReLUs act on. `compress` and `refine` go both ways,
-without any training; the data loss of the result has to be measured.
+grids (S6). What changes are the pixels that the ReLUs act on. `compress` and `refine` go both ways
+without any training. The data loss of the result has to be measured.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
     r"""The same network with some layers on a coarser grid, between two spectral crops.
 
     The coarse layers have the blocks of the original ones at $\lvert\omega_i\rvert<n_i'/2$, zero at
-    a Nyquist frequency of the coarse grid, and the same $\beta$; so norms per block stay. Without
-    the ReLUs in between, frequencies that fit would pass exactly as before. A ReLU acts on the
+    a Nyquist frequency of the coarse grid, and the same $\beta$. So norms per block stay. Without
+    the ReLUs in between, frequencies that fit would pass exactly as before. But a ReLU acts on the
     pixels of the coarse grid, and the one after the last coarse layer makes no harmonics that are
-    too high for it: what that changes has to be measured.
+    too high for it. What this changes has to be measured.
 
     Args:
-        model: The network, all on one grid; it stays as it is.
+        model: The network, all on one grid. It stays as it is.
         layers: First and last layer that become coarse, counted from 1.
         grid: Pixels per axis of the coarse grid, at most the network's.
 
@@ -49,18 +49,18 @@ def compress(model: CNN, layers: tuple[int, int], grid: int | Sequence[int]) -> 
 
 
 def refine(model: CNN) -> CNN:
-    r"""The same network without its coarse stage: all layers on the full grid.
+    r"""The same network without its coarse stage, with all layers on the full grid.
 
     The layers that were coarse have the same blocks at $\lvert\omega_i\rvert<n_i'/2$, zero at all
     other frequencies, and the same $\beta$. So the norm is the same, but for what stood at the
-    coarse grid's Nyquist frequency. Without ReLUs the function is the same, too; a ReLU acts on
-    more pixels now, and what that changes has to be measured.
+    coarse grid's Nyquist frequency. Without ReLUs the function is the same, too. But a ReLU acts
+    on more pixels now, and what this changes has to be measured.
 
     Args:
-        model: A network with a coarse stage reached by spectral crop; it stays as it is.
+        model: A network with a coarse stage reached by spectral crop. It stays as it is.
 
     Returns:
-        A network with the same config, `coarse` apart, which is None.
+        A network with the same config, except that `coarse` is None.
 
     Raises:
         ValueError: If there is no coarse stage, it is reached by another method, or the filters are
@@ -88,8 +88,8 @@ def refine(model: CNN) -> CNN:
 def multiplications(model: CNN, layers: Sequence[int]) -> int:
     r"""Real multiplications by which layers with full-size filters act on one input.
 
-    $c_{out}c_{in}$ times `Frequencies.products`. The transforms before and after are not counted;
-    their share is small if the channels are many.
+    $c_{out}c_{in}$ times `Frequencies.products`. The transforms before and after are not counted.
+    Their share is small if the channels are many.
 
     Args:
         model: The network.
@@ -113,8 +113,8 @@ def multiplications(model: CNN, layers: Sequence[int]) -> int:
 def factored_multiplications(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> int:
     r"""Real multiplications of layers that have these modes only, with their blocks in two factors.
 
-    A block with $r$ directions is a product of a $c_{out}\times r$ and an $r\times c_{in}$ matrix,
-    so it takes $r(c_{in}+c_{out})$ products where that is fewer than $c_{out}c_{in}$; each counts
+    A block with $r$ directions is a product of a $c_{out}\times r$ and an $r\times c_{in}$ matrix.
+    So it takes $r(c_{in}+c_{out})$ products where that is fewer than $c_{out}c_{in}$. Each counts
     $m^2$ as in `Frequencies.products`. Blocks that are 0 take none. The function stays the same.
 
     Args:
@@ -152,7 +152,7 @@ def _moved(model: CNN, stage: CoarseStage, *, to: CoarseStage | None) -> CNN:
 
 
 def _crop_blocks(source: CircularConv, target: CircularConv) -> None:
-    """Copy the blocks at the frequencies below both grids' Nyquist; all others become zero."""
+    """Copy the blocks at the frequencies below both grids' Nyquist, and set all others to zero."""
     omega, grids = frequencies(target.grid).omega, torch.tensor([source.grid, target.grid])
     fits = (2 * omega.abs() < grids.amin(dim=0)).all(dim=1)
     rows = frequencies(source.grid).rows(omega[fits])

@@ -1,9 +1,9 @@
-r"""Frequency surgery: trained networks of which some frequencies are taken away.
+r"""Frequency surgery, which removes some frequencies of a trained network.
 
-A *mask* of a layer says which of its singular directions stay, mode by mode: a Boolean tensor of
-the shape of `Spectrum.values`. Where it is false the singular value is set to zero; the others, the
-biases and all other layers stay as they are. The result is an ordinary network, so what a frequency
-does is measured by running it, not read off a singular value.
+A *mask* of a layer says which of its singular directions stay, mode by mode. It is a Boolean tensor
+of the shape of `Spectrum.values`. Where it is false, the singular value is set to zero. The others,
+the biases and all other layers stay as they are. The result is an ordinary network, so what a
+frequency does is measured by running it, not read off a singular value.
 """
 
 import copy
@@ -90,7 +90,7 @@ def random_mask(
         The mask of those drawn.
 
     Raises:
-        ValueError: If the number is no integer >= 0, or the candidates have fewer real dimensions.
+        ValueError: If the number is not an integer >= 0, or exceeds that of the candidates.
     """
     check_count("real_dimensions", real_dimensions, minimum=0)
     rows = candidates.nonzero()
@@ -110,7 +110,7 @@ def with_directions(model: CNN, masks: Mapping[int, Tensor]) -> CNN:
     """A copy of a network in which only some singular directions of some layers are left.
 
     Args:
-        model: The network; it stays as it is.
+        model: The network, which stays as it is.
         masks: For each layer that changes, counted from 1, the directions that stay.
 
     Raises:
@@ -128,10 +128,10 @@ def with_directions(model: CNN, masks: Mapping[int, Tensor]) -> CNN:
 
 
 def keep_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> CNN:
-    """A copy of a network in whose chosen layers only these modes are left.
+    """A copy of a network that keeps only these modes in the chosen layers.
 
     Args:
-        model: The network; it stays as it is.
+        model: The network, which stays as it is.
         layers: Which layers, counted from 1.
         modes: Number of singular directions to keep at each frequency, largest first.
 
@@ -142,10 +142,10 @@ def keep_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> 
 
 
 def remove_modes(model: CNN, layers: Sequence[int], modes: Sequence[KeptMode]) -> CNN:
-    """A copy of a network in whose chosen layers these modes are gone and all others left.
+    """A copy of a network that keeps all but these modes in the chosen layers.
 
     Args:
-        model: The network; it stays as it is.
+        model: The network, which stays as it is.
         layers: Which layers, counted from 1.
         modes: Number of singular directions to remove at each frequency, largest first.
 

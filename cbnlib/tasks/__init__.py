@@ -1,4 +1,4 @@
-"""The tasks of the book: data that varies in a known way, with targets."""
+"""The tasks of the book, which are data that vary in a known way, with targets."""
 
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def load_task(name: str, **options: object) -> Task:
     """Make a task by its name, with its own options.
 
     Raises:
-        ValueError: If there is no such task; the message lists those there are.
+        ValueError: If there is no such task. The message lists those there are.
 
     Example:
         >>> load_task("bump", n=8, samples=2).grid

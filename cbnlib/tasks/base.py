@@ -14,7 +14,7 @@ class Task:
     Attributes:
         name: Its name in tables and titles.
         x: Inputs, float32, shape `[samples, c_in, *grid]`.
-        y: Targets: the shape of the output, or integer labels `[samples]`.
+        y: Targets of the shape of the output, or integer labels `[samples]`.
         loss: The kind of data loss for these targets.
         held_out: Inputs and targets of the same kinds that training does not see, or None.
     """
@@ -34,6 +34,6 @@ class Task:
     def variance(self) -> float:
         """Mean squared distance of a target to the mean target, summed over pixels.
 
-        The square loss of an output that knows the mean target and nothing of the input.
+        This is the square loss of the mean target, an output that ignores the input.
         """
         return float((self.y - self.y.mean(dim=0)).square().sum() / len(self.y))

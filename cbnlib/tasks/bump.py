@@ -1,4 +1,4 @@
-r"""A bump on a circle: the smallest task with a bottleneck."""
+r"""A bump on a circle, the smallest task with a bottleneck."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from cbnlib.tasks.base import Task
 def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int = 0) -> Task:
     r"""Autoencode a bump whose position on the circle is the only thing that varies.
 
-    $x_t(p)=\exp(\kappa(\cos(2\pi(p-t)/n)-1))$ with $t$ uniform on $[0,n)$, not only on pixels: a
-    smooth closed curve in $\mathbb R^n$. The target is the input. One complex Fourier coefficient
-    of degree 1 tells the position, so 2 real dimensions hold all the information.
+    $x_t(p)=\exp(\kappa(\cos(2\pi(p-t)/n)-1))$ with $t$ uniform on $[0,n)$, not only on pixels. This
+    is a smooth closed curve in $\mathbb R^n$. The target is the input. One complex Fourier
+    coefficient of degree 1 tells the position, so 2 real dimensions hold all the information.
 
     Args:
         n: Pixels on the circle.
         samples: Number of bumps.
-        sharpness: $\kappa>0$; the larger, the narrower.
+        sharpness: $\kappa>0$. A larger one makes a narrower bump.
         seed: Seed of the positions.
 
     Raises:
@@ -42,8 +42,8 @@ def bump(n: int = 16, samples: int = 512, *, sharpness: float = 4.0, seed: int =
 def bumps_at(position: Tensor, grid: int | Sequence[int], *, sharpness: float) -> Tensor:
     r"""Bumps of one shape at given places of a circle or torus.
 
-    $s_t(p)=\exp\big(\kappa\sum_i(\cos(2\pi(p_i-t_i)/n_i)-1)\big)$, so that moving by whole pixels
-    moves the picture, and by a fraction of one moves it in between.
+    $s_t(p)=\exp\big(\kappa\sum_i(\cos(2\pi(p_i-t_i)/n_i)-1)\big)$. A shift of $t$ by whole pixels
+    shifts the picture, and a shift by a fraction of one puts it in between.
 
     Args:
         position: $t$ in pixels, any real numbers, shape `[samples, axes]`.

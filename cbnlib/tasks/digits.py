@@ -1,4 +1,4 @@
-"""The 8x8 handwritten digits that ship with scikit-learn: no download."""
+"""The 8x8 handwritten digits that ship with scikit-learn, without a download."""
 
 import torch
 from torch import Tensor
@@ -12,21 +12,21 @@ HELD_OUT = 497
 
 
 def digits(digit: int | None = None, *, margin: int = 0) -> Task:
-    """Autoencode one digit of the 8x8 set, or classify all ten; values are in [0, 1].
+    """Autoencode one digit of the 8x8 set, or classify all ten, with values in [0, 1].
 
-    To classify, 1300 images are for training and 497 are held out, always the same ones, with the
-    same share of each digit in both. One digit has about 180 images, of which none is held out.
+    To classify, 1300 images are for training and 497 are held out. They are always the same ones,
+    with the same share of each digit in both. One digit has about 180 images. None is held out.
 
     Args:
-        digit: Autoencode the images of this digit, 0 to 9; None classifies all images.
+        digit: Autoencode the images of this digit, 0 to 9. None classifies all images.
         margin: Zeros put around an image, in pixels on each side. Digits fill the 8x8 pixels, so
-            on the cyclic grid opposite edges touch; MNIST's have a margin of their own.
+            on the cyclic grid opposite edges touch. MNIST's have a margin of their own.
 
     Raises:
         ValueError: If there is no such digit, or the margin is negative.
 
     Reference: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
-    Learning Repository (1998); the test part, as shipped with scikit-learn.
+    Learning Repository (1998). The test part, as shipped with scikit-learn.
 
     Example:
         >>> digits(0).x.shape, len(digits().x)
@@ -51,7 +51,7 @@ def digits(digit: int | None = None, *, margin: int = 0) -> Task:
 
 
 def _held_out(labels: Tensor) -> Tensor:
-    """Which samples are held out: evenly spread over the labels, at random within each."""
+    """Which samples are held out, evenly spread over the labels, at random within each."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     order = order[labels[order].argsort(stable=True)]
     place = torch.arange(len(labels) + 1) * HELD_OUT // len(labels)

@@ -1,4 +1,4 @@
-r"""A linear target with given singular values: noise through a filter."""
+r"""A linear target with given singular values, noise through a filter."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from cbnlib.tasks.base import Task
 def filtered_noise(gains: Sequence[float], n: int, samples: int = 64, *, seed: int = 0) -> Task:
     r"""Multiply each frequency of noise on a circle by a number of its own.
 
-    The inputs are Gaussian, then made exactly uncorrelated: $\frac1\#\sum_xxx^T=I$, so that the
+    The inputs are Gaussian, then made exactly uncorrelated, $\frac1\#\sum_xxx^T=I$. So the
     square loss of a linear network is $\lVert A_\theta-A\rVert_F^2$.
 
     Args:
-        gains: The factor of each frequency $0,1,\dots,\lfloor n/2\rfloor$: the filter's Fourier
-            blocks, whose moduli are its singular values.
+        gains: The factor of each frequency $0,1,\dots,\lfloor n/2\rfloor$. These are the
+            filter's Fourier blocks, whose moduli are its singular values.
         n: Pixels on the circle.
         samples: Number of inputs, at least `n`.
         seed: Seed of the noise.

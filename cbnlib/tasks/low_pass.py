@@ -1,4 +1,4 @@
-r"""A linear target of known rank: keep some frequencies of noise and remove all others."""
+r"""A linear target of known rank, which keeps some frequencies of noise and removes all others."""
 
 from collections.abc import Sequence
 

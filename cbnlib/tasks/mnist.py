@@ -1,4 +1,4 @@
-"""MNIST: autoencode one digit, or classify all ten."""
+"""MNIST, to autoencode one digit or classify all ten."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -25,11 +25,11 @@ def mnist(
     """Autoencode one digit, or classify all ten.
 
     Args:
-        digit: Autoencode the images of this digit; None classifies all images.
-        size: Pixels per axis: 28, or a divisor of it (14, 7, ...), by average pooling.
+        digit: Autoencode the images of this digit. None classifies all images.
+        size: Pixels per axis, 28 or a divisor of it (14, 7, ...) by average pooling.
         split: `train` (60,000 images) or `test` (10,000). To classify the former, the latter are
             held out.
-        folder: Where the IDX files lie (`.gz` or not); None downloads them once into the
+        folder: Where the IDX files lie (`.gz` or not). None downloads them once into the
             user's cache and checks them against `MD5`.
 
     Returns:

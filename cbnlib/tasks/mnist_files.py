@@ -1,4 +1,4 @@
-"""The four IDX files of MNIST: found in a folder or downloaded and checked, and read."""
+"""The four IDX files of MNIST, found in a folder or downloaded and checked, and read."""
 
 import gzip
 import math
@@ -18,7 +18,7 @@ MD5 = {
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-"""The files' published checksums; a download must match them, files in your own folder need not."""
+"""The files' published checksums. A download must match them, files in your own folder need not."""
 
 
 class MissingDataError(FileNotFoundError):
@@ -33,7 +33,7 @@ def read_idx(path: str | Path, axes: int) -> np.ndarray:
 
     Args:
         path: The file.
-        axes: How many axes it must have: 3 for images, 1 for labels.
+        axes: How many axes it must have, 3 for images and 1 for labels.
 
     Returns:
         Array of `uint8` with the shape that the file's header gives.
@@ -75,7 +75,7 @@ def locate(name: str, folder: str | Path | None) -> Path:
 
     Args:
         name: Its name, with `.gz`.
-        folder: Where it lies, packed or not; None downloads it once into the user's cache.
+        folder: Where it lies, packed or not. None downloads it once into the user's cache.
 
     Raises:
         FileNotFoundError: If the folder lacks it.

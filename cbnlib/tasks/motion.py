@@ -1,4 +1,4 @@
-r"""Newtonian mechanics: a body moves on a circle or torus, the next frame is to be predicted."""
+r"""Newtonian mechanics, to predict the next frame of a body that moves on a circle or torus."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,8 @@ def trajectories(
     r"""Positions of a body at the times $t=0,\dots,$ `frames`, in pixels and not wrapped around.
 
     $p(t)=p_0+vt+\tfrac12gt^2$ with $p_0$ uniform on the torus. Along each axis the speed
-    $\lvert v_i\rvert$ is uniform in its range and the sign random; $g$ acts along the first axis,
-    which in an image points down.
+    $\lvert v_i\rvert$ is uniform in its range and the sign random. Gravity $g$ acts along the first
+    axis, which in an image points down.
 
     Args:
         grid: Pixels per axis.
@@ -76,7 +76,7 @@ def motion(
 
     The body is a bump (`bumps_at`) on the path of `trajectories`. The frames seen are the input's
     channels and the frame after them the target. From two frames,
-    $p(2)=2p(1)-p(0)+g$: one position on the torus, 2 real dimensions per axis, whatever the speed.
+    $p(2)=2p(1)-p(0)+g$. It is one position on the torus, 2 real dimensions per axis, at any speed.
 
     Args:
         grid: Pixels per axis.

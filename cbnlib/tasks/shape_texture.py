@@ -1,4 +1,4 @@
-r"""A smooth shape times a fine repeating pattern: two factors that vary independently."""
+r"""A smooth shape times a fine repeating pattern, two factors that vary independently."""
 
 import math
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ def shape_times_texture(
 ) -> Tensor:
     r"""The pixelwise product of given shapes and textures.
 
-    $x(p)=s_t(p)\cdot\tfrac12\big(1+\cos(2\pi\,k\cdot p/n-\varphi)\big)$: a bump $s_t$ at the place
-    $t$ (`bumps_at`) times a pattern of the single frequency $k$, the carrier, with phase $\varphi$.
-    In Fourier space it is the bump around 0 and two copies of it around $\pm k$.
+    $x(p)=s_t(p)\cdot\tfrac12\big(1+\cos(2\pi\,k\cdot p/n-\varphi)\big)$ is a bump $s_t$ at the
+    place $t$ (`bumps_at`) times a pattern of the single frequency $k$, the carrier, with phase
+    $\varphi$. In Fourier space it is the bump around 0 and two copies of it around $\pm k$.
 
     Args:
         position: $t$ in pixels, shape `[samples, axes]`.
         phase: $\varphi$, shape `[samples]`.
         grid: Pixels per axis.
-        carrier: $k$, an integer per axis; a plain number for a circle.
-        sharpness: $\kappa$ of the bump; a small one keeps to few frequencies.
+        carrier: $k$, an integer per axis, or a plain number for a circle.
+        sharpness: $\kappa$ of the bump. A small one keeps to few frequencies.
 
     Returns:
         Shape `[samples, 1, *grid]`, values in [0, 1].
 
     Raises:
-        ValueError: If the carrier has another number of axes than the grid, is constant, or exceeds
-            half the grid; or as for `bumps_at`.
+        ValueError: As for `bumps_at`, and if the carrier has another number of axes than the grid,
+            is constant, or exceeds half the grid.
 
     Example:
         >>> t, phi = torch.tensor([[2.0]]), torch.tensor([torch.pi])
@@ -88,8 +88,8 @@ def shape_texture(
 ) -> Task:
     r"""Autoencode the product of a smooth shape and a repeating pattern.
 
-    The images are those of `shape_times_texture` for the factors of `random_factors`; the target is
-    the input. The factors fill a torus: one angle for each axis of the place, one for the phase.
+    The images are those of `shape_times_texture` for the factors of `random_factors`. The target is
+    the input. The factors fill a torus, one angle per axis of the place and one for the phase.
 
     Args:
         grid: Pixels per axis.

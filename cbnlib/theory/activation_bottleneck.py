@@ -42,19 +42,19 @@ def off_mode_energy(model: CNN, x: Tensor, k: int | Sequence[int]) -> OffModeEne
     \lVert\alpha_{\ell-1}(x)\rVert+\lVert(I-\Pi_\ell)b_\ell\mathbf 1\rVert,$$
 
     where $\Pi_\ell$ projects onto the top $k$ left singular directions of $W_\ell$, counted in
-    real dimensions. It is real and translation-equivariant because $\sigma_k>\sigma_{k+1}$ keeps
-    both members of every conjugate pair, and it is applied frequency by frequency.
+    real dimensions. It is applied frequency by frequency. It is real and translation-equivariant
+    because $\sigma_k>\sigma_{k+1}$ keeps both members of every conjugate pair.
 
     Args:
-        model: The network; $\alpha_{\ell-1}$ is the input of layer $\ell$, resampled or pooled.
+        model: The network. $\alpha_{\ell-1}$ is the input of layer $\ell$, resampled or pooled.
         x: Signals, shape `[B, c_in, *grid]`.
-        k: How many directions, one number or one per layer; 0 keeps none, and all is outside.
+        k: How many directions, one number or one per layer. With 0 none is kept.
 
     Raises:
-        ValueError: If `k` is no integer from 0 to the layer's number of non-zero singular values;
-            cuts a conjugate pair; or $\sigma_k-\sigma_{k+1}\le\sqrt\epsilon\,\sigma_1$ with
-            $\epsilon$ that of the dtype, so that the projector is not determined. The message
-            names the layer (from 1) and the values.
+        ValueError: If `k` is not an integer from 0 to the layer's number of non-zero singular
+            values, or cuts a conjugate pair. Also if the projector is not determined, that is if
+            $\sigma_k-\sigma_{k+1}\le\sqrt\epsilon\,\sigma_1$ with the $\epsilon$ of the dtype.
+            The message names the layer (from 1) and the values.
 
     Source: statement S5 of the book.
 
@@ -131,7 +131,7 @@ def ntk_trace(model: CNN, x: Tensor) -> Tensor:
     r"""The trace of the tangent kernel at each sample, layer by layer.
 
     $\mathrm{Tr}\,\mathrm{NTK}(x,x)=\lVert\partial f/\partial\theta\rVert_F^2$, the sum over all
-    outputs; with full-size filters and the parameters $v,\beta$ of `CircularConv`,
+    outputs. With full-size filters and the parameters $v,\beta$ of `CircularConv`,
 
     $$\mathrm{Tr}\,\mathrm{NTK}(x,x)=\sum_\ell\Big[\sum_{\omega\in\hat G}\lVert B_\ell(\omega)
     \rVert_F^2\,\lVert\hat\alpha_{\ell-1}(\omega)\rVert^2+\lVert B_\ell(0)\rVert_F^2\Big],\qquad
@@ -148,7 +148,7 @@ def ntk_trace(model: CNN, x: Tensor) -> Tensor:
         x: Signals, shape `[B, c_in, *grid]`.
 
     Returns:
-        Per-layer traces, shape `[B, L]`; their sum over layers is the trace.
+        Traces per layer, shape `[B, L]`. Their sum over layers is the trace.
 
     Raises:
         ValueError: If the filters are windowed, or a pre-activation is exactly 0.

@@ -1,8 +1,8 @@
-r"""S5, its converse: networks whose weights have the bottleneck and whose activations do not.
+r"""The converse of S5: networks whose weights have the bottleneck and whose activations do not.
 
 A *detour* is a constant in a spare channel. It leaves the modes that the middle layers keep,
-grows behind them, and the last layer does not read it. The function stays the same and the norm
-almost; the sharpness tells the two networks apart.
+grows behind them, and the last layer does not read it. The function stays the same, and the norm
+almost the same. The sharpness tells the two networks apart.
 """
 
 from collections.abc import Sequence
@@ -44,28 +44,28 @@ def detour(
 ) -> Detour:
     r"""Lead a constant off the modes of some middle layers, and let it grow behind them.
 
-    With $c_\ell$ the mean over the samples of $\hat\alpha_{\ell-1}(0)$ in the network's own
-    channels, $b$ the last layer of the middle half and $A_\ell$ the constant in the spare channel:
+    Let $c_\ell$ be the mean over the samples of $\hat\alpha_{\ell-1}(0)$ in the network's own
+    channels and $A_\ell$ the constant in the spare one. The middle half ends with layer $b$.
 
-    * in each given layer a bias $p_\ell$ makes the constant, $A_\ell=p_\ell$. It is as large as
-      the share needs;
-    * behind $b$, the channel's row in layer $\ell$ has squared norm $u$ and is parallel to
-      $(c_\ell,A_{\ell-1},1)$, so that $A_\ell^2=u\,(\lVert c_\ell\rVert^2+A_{\ell-1}^2+1)$;
-    * nothing else reads the channel.
+    * In each given layer a bias $p_\ell$ makes the constant, $A_\ell=p_\ell$. It is as large as
+      the share needs.
+    * Behind $b$, the channel's row in layer $\ell$ has squared norm $u$ and is parallel to
+      $(c_\ell,A_{\ell-1},1)$, so that $A_\ell^2=u\,(\lVert c_\ell\rVert^2+A_{\ell-1}^2+1)$.
+    * Nothing else reads the channel.
 
     Then the function is the same, $\lVert\theta'\rVert^2=\lVert\theta\rVert^2+\sum p_\ell^2+
     (L-1-b)\,u$, the singular values of the middle layers are the same, and the sharpness is at
     least $2\,(\lVert c_L\rVert^2+A_{L-1}^2+1)+2\lambda$.
 
-    Why: the output's constant is linear in the weights by which the last layer reads constants and
-    in its bias, so the Hessian of the data loss there is $2\,\mathrm E[vv^T]$ with $v$ all of
-    these constants and the 1; that is at least $2\,\mathrm E[v]\,\mathrm E[v]^T$.
+    Why: the output's constant is linear in the bias of the last layer and in the weights by which
+    this layer reads constants. So the Hessian of the data loss there is $2\,\mathrm E[vv^T]$, where
+    $v$ holds all of these constants and the 1. It is at least $2\,\mathrm E[v]\,\mathrm E[v]^T$.
 
     Args:
         model: A network with full-size filters on one grid, biases and the equivariant head.
         x: Signals over which the means are taken, shape `[B, c_in, *grid]`.
         layers: Layers of the middle half, counted from 1, which the constant leaves.
-        share: Of the pre-activations there that then lies off the kept modes, root mean squares.
+        share: Part of the pre-activations there to put off the kept modes, in root mean squares.
         excess: Squared norm to spend in all. Nothing grows if the biases leave nothing of it, or
             no layer lies between the middle half and the last one.
 

@@ -1,6 +1,6 @@
-r"""S3: the CBN rank of a set of frequencies, and the network that carries them at that price.
+r"""The CBN rank of a set of frequencies, and the network that carries them at that price (S3).
 
-The target is $x\mapsto P_Ix$, channel by channel: channel $j$ keeps the frequencies $I_j$. Its
+The target is $x\mapsto P_Ix$, where channel $j$ keeps the frequencies $I_j$. Its
 ReLU network of depth $L$ is exact on $\{\lVert P_{I_j}x_j\rVert_\infty\le M\}$ and has
 $\lVert\theta\rVert^2=L\sum_j\lvert I_j\rvert+O(1)$.
 """
@@ -25,9 +25,9 @@ from cbnlib.theory.scales import bias_scales, signal_scales
 def cbn_rank(supports: Sequence[Support], grid: int | Sequence[int]) -> int:
     r"""Inner size of a factorisation whose inner channel $j$ has the frequencies $I_j$.
 
-    $\sum_j\lvert I_j\rvert$ over the full $\hat G$: real dimensions, because a pair $\pm\omega$
-    carries one complex number. The CBN rank of a function is the smallest one over all its
-    factorisations.
+    $\sum_j\lvert I_j\rvert$ over the full $\hat G$. These are real dimensions, because a pair
+    $\pm\omega$ carries one complex number. The CBN rank of a function is the smallest one over all
+    its factorisations.
 
     Args:
         supports: $I_j$ per inner channel, each closed under negation mod $n$.
@@ -63,22 +63,22 @@ def bottleneck_network(
     Between the ReLUs, channel $j$ carries $\varepsilon_\ell(P_{I_j}x_j+M)\ge0$, so they change
     nothing, and $\hat W_\ell=(\varepsilon_\ell/\varepsilon_{\ell-1})$ on $I_j$.
 
-    * $0\in I_j$: the constant comes in by the first bias, travels inside the signal and is taken
-      off by the last bias.
-    * $0\notin I_j$: with $v_\ell=\sqrt N\varepsilon_\ell M$ the constant's coefficient (a vector
-      over these channels), the block $v_\ell v_{\ell-1}^T/(1+\lVert v_{\ell-1}\rVert^2)$ and the
-      bias $v_\ell/(1+\lVert v_{\ell-1}\rVert^2)$ make it at the least norm; the last layer does
-      not let it pass.
+    * If $0\in I_j$, the first bias adds the constant. It travels inside the signal, and the last
+      bias takes it off.
+    * If $0\notin I_j$, let $v_\ell=\sqrt N\varepsilon_\ell M$ be the constant's coefficient, a
+      vector over these channels. The block $v_\ell v_{\ell-1}^T/(1+\lVert v_{\ell-1}\rVert^2)$ and
+      the bias $v_\ell/(1+\lVert v_{\ell-1}\rVert^2)$ make it at the least norm. The last layer
+      does not let it pass.
 
-    The scales go down from 1 and up again (`bias_scales`): both at once is what keeps the sum of
+    The scales go down from 1 and up again (`bias_scales`). Both at once keep the sum of
     $(\varepsilon_\ell/\varepsilon_{\ell-1})^2$ within $O(1)$ of $L$.
 
     Args:
-        supports: $I_j$ per channel, each closed under negation mod $n$; input and output have
+        supports: $I_j$ per channel, each closed under negation mod $n$. Input and output have
             that many channels.
         grid: Pixels per axis.
         depth: $L$.
-        bound: $M$; the network equals its target where $\lvert(P_{I_j}x_j)(p)\rvert\le M$.
+        bound: $M$. The network equals its target where $\lvert(P_{I_j}x_j)(p)\rvert\le M$.
         relu_output: Make the target $\mathrm{ReLU}(P_Ix)$ by one more layer, the identity, within
             the given depth.
 
@@ -86,8 +86,8 @@ def bottleneck_network(
         The network in float64.
 
     Raises:
-        ValueError: As `cbn_rank`; or if the depth is < 1 (2 with `relu_output`) or the bound not
-            positive.
+        ValueError: As `cbn_rank`, and if the depth is < 1 (2 with `relu_output`) or the bound is
+            not positive.
 
     Source: proof of the upper bound in the book's statements chapter (S3).
 

@@ -1,4 +1,4 @@
-"""Jacobians of a network: at its data, along a data manifold (S2)."""
+"""Jacobians of a network at its data and along a data manifold (S2)."""
 
 import torch
 from torch import Tensor
@@ -22,12 +22,12 @@ def jacobian(model: CNN, x: Tensor) -> Tensor:
         x: Signals, shape `[B, c_in, *grid]`.
 
     Returns:
-        Tensor of shape `[B, outputs, inputs]`; signals are flattened in the order
+        Tensor of shape `[B, outputs, inputs]`. Signals are flattened in the order
         channel, pixels. Element `[b, o, i]` is the derivative of output `o` by input `i`.
 
     Raises:
         ValueError: If the shape of `x` does not fit, `x` holds NaN or infinity, or a
-            pre-activation is exactly 0: there autograd's product need not be the Jacobian of a
+            pre-activation is exactly 0. There autograd's product need not be the Jacobian of a
             linear region.
 
     Source: statement S2 of the book.
@@ -55,7 +55,7 @@ def check_no_kink(model: CNN, pre_activations: list[Tensor]) -> None:
         pre_activations: $\tilde\alpha_1,\dots,\tilde\alpha_L$ of a batch.
 
     Raises:
-        ValueError: If one has; the message names sample (counted from 0) and layer (from 1).
+        ValueError: If one has. The message names the sample (from 0) and the layer (from 1).
     """
     if model.config.nonlinearity != "relu":
         return
@@ -72,7 +72,7 @@ def tangent_jacobian(J: Tensor, tangent: Tensor) -> Tensor:
     r"""The Jacobian along given directions, $J P_T$ with $T$ the span of tangent vectors.
 
     The vectors are orthonormalised to $Q$, and $JQ$ has the non-zero singular values of $JP_T$.
-    Those are at most those of $J$, so the bounds of S2 hold with them; on a thin set such as a
+    Those are at most those of $J$, so the bounds of S2 hold with them. On a thin set such as a
     data manifold only they say something about the function.
 
     Args:

@@ -1,4 +1,4 @@
-r"""S1: what a linear map costs a linear network, and a network that pays exactly that.
+r"""What a linear map costs a linear network, and a network that pays exactly that (S1).
 
 $R_{lin}(A;L)=L\,\lVert A\rVert_{2/L}^{2/L}=L\sum_is_i(A)^{2/L}
 =L\,\mathrm{Rank}A+2\log\lvert A\rvert_++\frac2L\sum_i\log^2s_i+O(L^{-2}).$
@@ -17,15 +17,15 @@ def linear_cost(s: Tensor, L: int, *, tolerance: float = 1e-12) -> Tensor:
     r"""The least parameter norm of a linear network of depth $L$ that computes a given map.
 
     $L\,\lVert A\rVert_{2/L}^{2/L}=L\sum_is_i^{2/L}$, attained by `balanced_factorisation`. A zero
-    costs nothing; rounding noise in its place does, because $s^{2/L}\to1$ with depth: hence the
-    tolerance.
+    costs nothing, but rounding noise in its place would, because $s^{2/L}\to1$ with depth. This is
+    why there is a tolerance.
 
     Args:
         s: Singular values of the operator, shape `[values]`, each as often as it occurs
             (`Spectrum.operator_values`).
         L: Depth.
-        tolerance: Values not above `tolerance` times the largest count as zero; 0 drops exact
-            zeros only.
+        tolerance: Values not above `tolerance` times the largest count as zero. With 0, only
+            exact zeros do.
 
     Returns:
         A scalar tensor, in units of the squared parameter norm.
@@ -86,9 +86,9 @@ def balanced_factorisation(a: Tensor, L: int, *, tolerance: float = 1e-12) -> CN
 
     At one representative of each pair $\pm\omega$ let $\hat A=USV^*$. Then
     $\hat W_1=S^{1/L}V^*$, $\hat W_\ell=S^{1/L}$, $\hat W_L=US^{1/L}$, and the complex conjugates
-    at the other member: every layer has the singular values $s_i^{1/L}$. Where $\omega=-\omega$
+    at the other member. Every layer has the singular values $s_i^{1/L}$. Where $\omega=-\omega$
     the decomposition is real, so all filters are. (Decomposing both members of a pair would not
-    do: where singular values coincide, the two bases are unrelated.)
+    do, because the two bases are unrelated where singular values coincide.)
 
     Args:
         a: Real filter of $(Ax)(p)=\sum_qa(q)x(p-q)$, shape `[c_out, c_in, *grid]`.
@@ -156,7 +156,7 @@ def end_to_end_blocks(model: CNN) -> Tensor:
     r"""Fourier blocks of the map that a linear network computes.
 
     $\hat A(\omega)=\hat W_L(\omega)\cdots\hat W_1(\omega)$, in double precision. Biases do not
-    enter: they add a constant to $Ax$.
+    enter, as they add a constant to $Ax$.
 
     Args:
         model: A network with `nonlinearity="none"`, the equivariant head and one grid.

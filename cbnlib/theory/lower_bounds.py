@@ -11,7 +11,7 @@ def schatten(s: Tensor, p: float) -> Tensor:
 
     Args:
         s: Singular values $s_i\ge0$ in any order, shape `[..., r]`.
-        p: Exponent $p>0$, finite; below 1 it is a quasi-norm only.
+        p: Exponent $p>0$, finite. Below 1 it is only a quasi-norm.
 
     Returns:
         Tensor of shape `[...]`.
@@ -29,17 +29,17 @@ def schatten(s: Tensor, p: float) -> Tensor:
 
 
 def norm_of_values(s: Tensor, L: int) -> Tensor:
-    r"""$L\sum_is_i^{2/L}$: what singular values cost, spread evenly over $L$ layers (S1, S2).
+    r"""The cost $L\sum_is_i^{2/L}$ of singular values spread evenly over $L$ layers (S1, S2).
 
     Args:
-        s: Non-negative, shape `[..., r]`; a zero costs nothing.
+        s: Non-negative, shape `[..., r]`. A zero costs nothing.
         L: Depth.
 
     Returns:
         Shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1.
+        ValueError: If `L` is not an integer >= 1.
     """
     return check_count("L", L) * s.pow(2 / L).sum(dim=-1)
 
@@ -49,7 +49,7 @@ def norm_lower_bound(s: Tensor, L: int) -> Tensor:
 
     It holds at every $x$ where $f_\theta$ is differentiable, for any network of $L$ linear layers
     with maps of norm at most 1 between them. Values within rounding error of 0 (see `rank`) are
-    left out: at $L=16$, a zero computed as $10^{-17}$ would count $10^{-17/8}\approx0.008$.
+    left out. At $L=16$, a zero computed as $10^{-17}$ would count $10^{-17/8}\approx0.008$.
 
     Args:
         s: Singular values of $J$, shape `[..., r]`.
@@ -59,7 +59,7 @@ def norm_lower_bound(s: Tensor, L: int) -> Tensor:
         Tensor of shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1 or a value is negative, NaN or infinite.
+        ValueError: If `L` is not an integer >= 1 or a value is negative, NaN or infinite.
 
     Source: statement S2 of the book.
 
@@ -73,20 +73,20 @@ def norm_lower_bound(s: Tensor, L: int) -> Tensor:
 def best_k_bound(s: Tensor, L: int, k: int | None = None) -> tuple[Tensor, Tensor]:
     r"""The bound $Lk+2\sum_{i\le k}\log s_i\le\lVert\theta\rVert^2$, at the best $k$ unless given.
 
-    It is the sum over $i\le k$ of $L+2\log s_i$, so the best $k$ takes the positive terms:
-    $k^*=\#\{s_i>e^{-L/2}\}$: a rank without a tolerance, except that values within rounding error
-    of 0 (see `rank`) never count, which matters where $L$ is about 70 or more in float64.
+    It is the sum over $i\le k$ of $L+2\log s_i$. So the best $k$ takes the positive terms,
+    $k^*=\#\{s_i>e^{-L/2}\}$, a rank without a tolerance. But values within rounding error of 0
+    (see `rank`) never count. This matters where $L$ is about 70 or more in float64.
 
     Args:
         s: Singular values of $J$ in any order, shape `[..., r]`.
         L: Depth.
-        k: How many of the largest values; None for $k^*$, which may be 0.
+        k: How many of the largest values, or None for $k^*$, which may be 0.
 
     Returns:
         The bound and the $k$ it is for, both of shape `[...]`.
 
     Raises:
-        ValueError: If `L` is no integer >= 1, a value is negative, NaN or infinite, or `k` is
+        ValueError: If `L` is not an integer >= 1, a value is negative, NaN or infinite, or `k` is
             outside 1…rank (`rank`).
 
     Source: statement S2 of the book.
@@ -135,7 +135,7 @@ def check_k(s: Tensor, k: int) -> int:
     """Return `k` if it is in 1…rank for all the singular values, shape `[..., r]`.
 
     Raises:
-        ValueError: If it is not; the message names `k` and what is allowed.
+        ValueError: If it is not. The message names `k` and what is allowed.
     """
     allowed = int(rank(s).min())
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= allowed:

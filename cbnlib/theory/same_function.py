@@ -1,7 +1,7 @@
-r"""Networks of the same function: wider ones and deeper ones.
+r"""Wider and deeper networks of the same function.
 
 A hidden channel that no layer reads changes nothing, and neither does an identity layer behind a
-ReLU. Both leave the function exactly as it is, so they tell what its cost and its stability owe to
+ReLU. Both leave the function exactly as it is, so they show what its cost and its stability owe to
 the weights alone.
 """
 
@@ -64,7 +64,7 @@ def deepened(model: CNN, depth: int) -> CNN:
     r"""The network with identity layers put in behind its middle layer, $\lfloor L/2\rfloor$.
 
     What they receive is not negative, so neither they nor their ReLUs change it. Each costs as
-    much as its channels have pixels; training takes away what nothing passes.
+    much as its channels have pixels. Training takes away the parts that nothing passes through.
 
     Args:
         model: A network with full-size filters on one grid, and a hidden layer.

@@ -1,8 +1,8 @@
-r"""S3: how large a signal should be in each layer, so that its network costs least.
+r"""How large a signal should be in each layer so that its network costs least (S3).
 
 A signal that passes $L$ layers by factors $\rho_\ell=\varepsilon_\ell/\varepsilon_{\ell-1}$ costs
-$\lVert W_\ell\rVert_F^2=r\rho_\ell^2$ in each; the constant that keeps it positive costs less the
-smaller the scale. So it pays to shrink the signal early and to restore it late.
+$\lVert W_\ell\rVert_F^2=r\rho_\ell^2$ in each. The constant that keeps it positive costs less at a
+smaller scale. So it pays to shrink the signal early and to restore it late.
 """
 
 import math
@@ -14,7 +14,7 @@ from cbnlib._checks import check_count, check_positive
 
 
 def signal_scales(rank: int, energy: float, L: int) -> Tensor:
-    r"""Scales of a signal whose constant travels inside it: what minimises the norm.
+    r"""The scales of least norm for a signal whose constant travels inside it.
 
     $r\sum_\ell\rho_\ell^2+D^2\varepsilon_1^2$ with $\rho_\ell=\varepsilon_\ell/
     \varepsilon_{\ell-1}$ and $\varepsilon_0=\varepsilon_L=1$ is least for
@@ -29,7 +29,7 @@ def signal_scales(rank: int, energy: float, L: int) -> Tensor:
         $\varepsilon_0,\dots,\varepsilon_L$, shape `[L + 1]`.
 
     Raises:
-        ValueError: If the rank or `L` is no integer >= 1, or the energy is negative.
+        ValueError: If the rank or `L` is not an integer >= 1, or the energy is negative.
     """
     _check(rank, energy, L)
     log_first = -(L - 1) / L * math.log1p(energy / rank)  # of the square
@@ -40,16 +40,16 @@ def signal_scales(rank: int, energy: float, L: int) -> Tensor:
 
 
 def bias_scales(rank: int, energy: float, L: int) -> Tensor:
-    r"""Scales of a signal without a constant of its own: what minimises the norm.
+    r"""The scales of least norm for a signal without a constant of its own.
 
-    With $e_\ell=\varepsilon_\ell^2$, the signal costs $r\sum_\ell e_\ell/e_{\ell-1}$ and the
-    constant, made by each layer from the one before and a bias,
+    Let $e_\ell=\varepsilon_\ell^2$. The signal costs $r\sum_\ell e_\ell/e_{\ell-1}$. Each layer
+    makes the constant from the one before and a bias, and the constant costs
     $D^2e_1+\sum_{\ell=2}^{L-1}D^2e_\ell/(1+D^2e_{\ell-1})$. Where the derivatives vanish, each
-    scale follows from the two before it; bisection finds the first one, such that $e_L=1$.
+    scale follows from the two before it. Bisection finds the first one, such that $e_L=1$.
 
-    For great $L$ the scales fall and rise like $1/\min(\ell,L-\ell)$. That rule alone makes the
-    excess over $Lr$ bounded: $\sum\log\rho_\ell=0$, so $\sum(\rho_\ell^2-1)$ converges, and so
-    does $\sum e_\ell$.
+    For large $L$ the scales fall and rise like $1/\min(\ell,L-\ell)$. That rule alone makes the
+    excess over $Lr$ bounded. As $\sum\log\rho_\ell=0$, the sum $\sum(\rho_\ell^2-1)$ converges,
+    and so does $\sum e_\ell$.
 
     Args:
         rank: $r$, real dimensions of the signal.

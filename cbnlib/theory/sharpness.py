@@ -1,4 +1,4 @@
-r"""Sharpness: the curvature of the loss, which limits the learning rate (S5)."""
+r"""The sharpness, a curvature of the loss that limits the learning rate (S5)."""
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
@@ -31,13 +31,13 @@ def stability_threshold(training: TrainConfig) -> float:
 
     * $2/\eta$ for gradient descent,
     * $2(1+\mu)/\eta$ with heavy-ball momentum $\mu$,
-    * $\frac{2(1+\beta_1)}{(1-\beta_1)\eta}=38/\eta$ for Adam with $\beta_1=0.9$, with $s$ the
-      *preconditioned* sharpness: its averaged gradient is a heavy ball of rate $(1-\beta_1)\eta$.
+    * $\frac{2(1+\beta_1)}{(1-\beta_1)\eta}=38/\eta$ for Adam with $\beta_1=0.9$ and $s$ the
+      *preconditioned* sharpness. Its averaged gradient is a heavy ball of rate $(1-\beta_1)\eta$.
 
     Args:
-        training: Optimiser, rate and momentum; the rate is taken as constant.
+        training: Optimiser, rate and momentum. The rate is taken as constant.
 
-    Source: statement S5 of the book; J. Cohen et al., Gradient Descent on Neural Networks
+    Source: statement S5 of the book. J. Cohen et al., Gradient Descent on Neural Networks
     Typically Occurs at the Edge of Stability (2021), for Adam Adaptive Gradient Methods at the Edge
     of Stability (2022).
 
@@ -63,11 +63,11 @@ def sharpness(
 ) -> float:
     r"""The largest eigenvalue of the Hessian $H$ of the training loss, ridge included.
 
-    By Lanczos' method on products of the Hessian with vectors, in float64 whatever the model's
-    dtype. Almost everywhere the loss is smooth; at a kink of a ReLU it is that of one side.
+    It is found by Lanczos' method on products of the Hessian with vectors, in float64 whatever the
+    model's dtype. The loss is smooth almost everywhere. At a kink of a ReLU, $H$ is one-sided.
 
     At an exact fit of the square loss, `y = model(x)`, it is $\frac2\#\lambda_{\max}(K)+2\lambda$
-    with $K$ the Gram matrix of the tangent kernel over all samples and outputs: what remains of the
+    with $K$ the Gram matrix of the tangent kernel over all samples and outputs. There the
     Hessian is $\frac2\#\sum_x(\partial f/\partial\theta)^T\partial f/\partial\theta+2\lambda I$.
 
     Args:
@@ -76,14 +76,14 @@ def sharpness(
         y: Targets, as in `cbnlib.training.train`.
         ridge: $\lambda$ of $\lambda\lVert\theta\rVert^2$.
         loss: The data loss.
-        preconditioner: A positive diagonal $P$, one tensor per parameter; the result is then that
+        preconditioner: A positive diagonal $P$, one tensor per parameter. The result is then that
             of $P^{-1/2}HP^{-1/2}$, the *preconditioned* sharpness.
-        tolerance: Relative, of Lanczos' method; a curve needs less than a threshold does.
+        tolerance: Relative, of Lanczos' method. A curve needs less than a threshold does.
 
     Raises:
-        ValueError: If the data are not finite or do not fit the network, the ridge is negative, the
-            preconditioner does not fit the parameters or is not positive, or the tolerance is not
-            positive.
+        ValueError: If the data are not finite or do not fit the network. Also if the ridge is
+            negative, the tolerance is not positive, or the preconditioner does not fit the
+            parameters or is not positive.
 
     Source: statement S5 of the book.
 
@@ -127,15 +127,15 @@ def sharpness_during(
 ) -> list[tuple[int, float]]:
     """Train a network and measure its sharpness on the way.
 
-    Measuring leaves the network alone: it ends where `cbnlib.training.train` brings it. Where
-    training fails, what was seen until then is returned.
+    Measuring does not change the network. It ends where `cbnlib.training.train` brings it. If
+    training fails, the values measured until then are returned.
 
     Args:
-        model: The network; it is trained in place.
+        model: The network, which is trained in place.
         x: All inputs.
         y: Targets.
         training: Ridge, optimiser, schedule, steps and seed.
-        steps: Steps after which to measure, 0 being the initialisation; those beyond the
+        steps: Steps after which to measure, 0 being the initialisation. Those beyond the
             last are ignored.
         tolerance: As in `sharpness`.
 
@@ -204,13 +204,13 @@ def adam_preconditioner(
 ) -> tuple[CNN, list[Tensor]]:
     r"""Train on with Adam, and return its preconditioner with the network where it then is.
 
-    $P=\sqrt{\hat v}+\epsilon$ is what Adam divides its averaged gradient by, entry by entry. A
-    finished run no longer has it. Its average reaches back about 1000 steps ($\beta_2=0.999$), so
-    after two thousand more, full-batch and at the constant rate of `training`, it is almost that
-    of a run that was never interrupted.
+    Adam divides its averaged gradient by $P=\sqrt{\hat v}+\epsilon$, entry by entry. A finished
+    run no longer has it. Its average reaches back about 1000 steps ($\beta_2=0.999$). So two
+    thousand more steps, full-batch and at the constant rate of `training`, almost give that of a
+    run that was never interrupted.
 
     Args:
-        model: A trained network; it is left alone.
+        model: A trained network, which is not changed.
         x: All inputs.
         y: Targets.
         training: Ridge, loss and rate of the Adam run.

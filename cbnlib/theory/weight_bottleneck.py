@@ -1,4 +1,4 @@
-r"""The bottleneck in the weights (S4): every layer near a partial isometry of rank $k$."""
+r"""The bottleneck in the weights (S4), with every layer near a partial isometry of rank $k$."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def operator_values(layer: Layer) -> Tensor:
         layer: A circular convolution, or a dense layer.
 
     Returns:
-        Largest first; for a convolution on $N$ pixels, shape `[N * min(c_out, c_in)]`.
+        Largest first. For a convolution on $N$ pixels, shape `[N * min(c_out, c_in)]`.
 
     Raises:
         TypeError: If the layer is of another kind.
@@ -106,11 +106,11 @@ class WeightBottleneck:
 
     @property
     def ratio(self) -> float:
-        """Left over right: how much of the excess is distance to $k$ modes; NaN if right <= 0."""
+        """How much of the excess is distance to $k$ modes, left over right. NaN if right <= 0."""
         return self.left / self.right if self.right > 0 else math.nan
 
     def radius(self, p: float = 0.5) -> float:
-        r"""$\sqrt{C/(pL)}$: how far from $k$ modes at least $(1-p)L$ layers can be.
+        r"""How far from $k$ modes at least $(1-p)L$ layers can be, $\sqrt{C/(pL)}$.
 
         All but fewer than $pL$ layers have $d_k(W_\ell)+\lVert b_\ell\mathbf 1\rVert^2$ at most
         its square.
@@ -128,9 +128,9 @@ class WeightBottleneck:
     def separates(self, p: float = 0.5) -> bool:
         r"""Whether the theorem alone forces $k$ modes apart from the rest in $(1-p)L$ layers.
 
-        It does if the radius is below 1/2: then $\sigma_k>\tfrac12>\sigma_{k+1}$ there. False
+        It does if the radius is below 1/2. Then $\sigma_k>\tfrac12>\sigma_{k+1}$ there. False
         does *not* mean that the layers lack the structure, only that this bound does not imply
-        it: look at `distances`. A distance below 1/4 separates its own layer, whatever $C$ is.
+        it. Look at `distances` then. A distance below 1/4 separates its own layer, whatever $C$ is.
 
         Raises:
             ValueError: If `p` is outside (0, 1].
@@ -182,9 +182,9 @@ def weight_bottleneck(model: CNN, s: Tensor, k: int) -> WeightBottleneck:
 def compressions(model: CNN, x: Tensor, k: int) -> Tensor:
     r"""Return the stretching of the top $k$ directions of $J$ along depth.
 
-    With $V_0$ the span of the top $k$ right singular vectors of $J$ and
-    $V_\ell=A_\ell V_{\ell-1}$, the compression of layer $\ell$ is $A_\ell$ as a map
-    $V_{\ell-1}\to V_\ell$; its singular values are $m_{\ell,1}\ge\dots\ge m_{\ell,k}>0$, and
+    Let $V_0$ be the span of the top $k$ right singular vectors of $J$, and
+    $V_\ell=A_\ell V_{\ell-1}$. The compression of layer $\ell$ is $A_\ell$ as a map
+    $V_{\ell-1}\to V_\ell$. Its singular values are $m_{\ell,1}\ge\dots\ge m_{\ell,k}>0$, and
 
     $$\prod_{\ell\le L}\prod_{i\le k}m_{\ell,i}=\prod_{i\le k}s_i,\qquad
     m_{\ell,i}\le\sigma_i(W_\ell),$$
@@ -193,9 +193,9 @@ def compressions(model: CNN, x: Tensor, k: int) -> Tensor:
     determinants multiply.
 
     For a network without pooling and coarse layers $A_\ell=D_\ell W_\ell$ with the 0/1 mask
-    $D_\ell$. In general every map between two linear layers (mask, then the map to the next
-    layer's grid or the pooling) belongs to the layer before it, $A_\ell=T_\ell W_\ell$ with
-    $T_L=1$, and what takes the input to the first layer's grid to the first one,
+    $D_\ell$. In general the map $T_\ell$ between two linear layers is the mask, then the map to the
+    next layer's grid or the pooling. It belongs to the layer before it, $A_\ell=T_\ell W_\ell$ with
+    $T_L=1$. The map $T_0$ of the input to the first layer's grid belongs to the first layer,
     $A_1=T_1W_1T_0$. All $T_\ell$ have norm at most 1, so $m_{\ell,i}\le\sigma_i(W_\ell)$ remains.
     With masks only, $A_\ell$ between the two spaces is $P_{V_\ell}W_\ell P_{V_{\ell-1}}$, because
     $V_\ell$ lies in the range of $D_\ell$.

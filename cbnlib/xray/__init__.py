@@ -1,1 +1,1 @@
-"""What can be said of any network of PyTorch, on one page: `python -m cbnlib.xray`."""
+"""What can be said of any network of PyTorch, on one page, by `python -m cbnlib.xray`."""

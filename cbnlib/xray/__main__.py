@@ -1,7 +1,7 @@
 """X-ray a network: exact or bounded singular values by frequency, for each convolution in it.
 
 MODEL is a file of torch.export.save or torch.jit.save, or module:callable, which returns the
-network. No pickle is read; but all three are programs, so name only what you would run.
+network. No pickle is read, but all three are programs, so name only what you would run.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _SHAPE = (3, 224, 224)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         "python -m cbnlib.xray",
         description=__doc__,

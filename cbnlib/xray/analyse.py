@@ -1,4 +1,4 @@
-"""A whole network: each of its convolutions, and, with data, its activations and its response."""
+"""Measure each convolution of a network and, with data, its activations and its response."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +20,13 @@ from cbnlib.spectra.response import frequency_response
 from cbnlib.xray.measure import Activation, Layer, Response
 
 SCHEMA = 1
-"""Of `xray.json`: changes when a key changes its meaning or goes."""
+"""The version of `xray.json`, which changes when a key changes its meaning or is removed."""
 
 _PRODUCTS = 10_000_000
-"""Of two numbers, in one pass of a layer whose extremes are found in about a second."""
+"""Products of two numbers in one pass of a layer whose extremes take about a second to find."""
 
 _SAMPLES = 8
-"""Inputs by which the output is differentiated."""
+"""Number of inputs by which the output is differentiated."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class XRay:
     Attributes:
         facts: Name of the network, shape of the input, precision, versions.
         layers: The convolutions.
-        left_out: For each layer of which nothing is said, and each number that was not computed,
-            the reason.
+        left_out: The reason for each layer that was not measured, and for each number that was
+            not computed.
         activations: What the layers receive and return, if there are data.
         response: Of the whole network, if there are data.
     """
@@ -49,7 +49,7 @@ class XRay:
     response: Response | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers; the keys are the names of the attributes."""
+        """All numbers, with the names of the attributes as keys."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
@@ -67,21 +67,21 @@ def xray(
     """Measure every convolution of a network.
 
     Args:
-        model: A network; it is not changed.
+        model: A network, which is not changed.
         shape: Channels and pixels per axis of its input. The input itself is random.
         data: Batches of inputs. If there are any, the activations are measured, too, and how the
             output depends on the first few inputs.
-        name: What to call the network; its class if empty.
+        name: What to call the network. If empty, its class.
         circular: Whether to approximate where a spectrum is not exact, as in `conv_spectrum`.
-        extremes: Where a spectrum is not exact, the exact largest singular value is found for
-            small layers only, by SciPy. Whether to find it, and the smallest, for all: in minutes
-            for each large layer.
+        extremes: Whether to find the exact largest and smallest singular values of all layers
+            whose spectrum is not exact. This takes minutes for each large layer. If not, only the
+            largest value of each small layer is found, by SciPy.
         dtype: Precision of the computation, whatever that of the weights.
-        progress: Is told of each layer, before it is measured.
+        progress: Called with a line about each layer, before it is measured.
 
     Raises:
-        ValueError: If the shape has no spatial axes; if nothing can be said of any layer; if a
-            weight is complex, NaN or infinite. The message names the layer.
+        ValueError: If the shape has no spatial axes, no layer can be measured, or a weight is
+            complex, NaN or infinite. The message names the layer.
         Exception: What the network raises on the input, with the layer reached in a note.
 
     Example:
@@ -142,7 +142,7 @@ def _of_data(
     left_out: dict[str, str],
     progress: Callable[[str], None],
 ) -> tuple[list[Activation], Response | None]:
-    """The activations and the response; notes in `left_out` what cannot be computed."""
+    """The activations and the response, with what cannot be computed added to `left_out`."""
     activations, response = [], None
     names = [name for name, m in model.named_modules() if isinstance(m, CONVOLUTIONS)]
     if not names:

@@ -14,9 +14,9 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 class Images:
-    """Batches of the images in a folder and below it, each cut to fit; values from 0 to 1.
+    """Batches of the images in a folder and below it, each cut to fit, with values from 0 to 1.
 
-    A network that wants its input normalised must do so itself: wrap it in a module that does.
+    A network that wants its input normalised must do so itself. Wrap it in a module that does.
 
     Args:
         folder: Where they are.

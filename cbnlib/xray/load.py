@@ -17,7 +17,7 @@ class Loaded(NamedTuple):
 
     Attributes:
         model: The network.
-        shape: Channels and pixels per axis; None if the source does not tell.
+        shape: Channels and pixels per axis, or None if the source does not tell.
     """
 
     model: nn.Module
@@ -28,16 +28,16 @@ def load(source: str) -> Loaded:
     """Load a network from a file or from a module.
 
     Files are told apart by their contents, not by their names. An exported or scripted network is
-    a program, which runs when it is analysed: open only what you would run.
+    a program, which runs when it is analysed. Open only what you would run.
 
     Args:
         source: A file of `torch.export.save` or of `torch.jit.save`, or `module:callable`, which
             returns the network when it is called without arguments.
 
     Raises:
-        ValueError: If the file is of another kind (`torch.save` writes pickles, and whoever reads
-            a pickle runs what it contains), if there is no such file, module or callable, or if it
-            returns no network.
+        ValueError: If the file is of another kind, there is no such file, module or callable, or
+            it returns no network. Files of `torch.save` are of another kind. They are pickles, and
+            whoever reads a pickle runs what it contains.
     """
     path = Path(source)
     if path.is_file():

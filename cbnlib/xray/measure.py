@@ -1,4 +1,4 @@
-"""What is said of a layer, of activations, of a response: a dozen numbers and a curve."""
+"""A dozen numbers and a curve for a layer, for activations or for a response."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from cbnlib.spectra.response import FrequencyResponse
 from cbnlib.spectra.spectrum import Kind, Spectrum
 
 _BINS = 32
-"""Degrees in a curve; more of them are put together."""
+"""Degrees in a curve. More of them are put together."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Singular values by degree, of a strided layer by that on its coarser grid.
+    """Singular values by degree, for a strided layer by the degree on its coarser grid.
 
     Attributes:
-        degree: The highest degree of each bin; there are at most 32.
+        degree: The highest degree of each bin, of which there are at most 32.
         largest: The largest singular value in it.
         median: Half of the values in it are at least this.
         smallest: The smallest one.
@@ -35,7 +35,7 @@ class Curve:
 
     @classmethod
     def of(cls, spectrum: Spectrum) -> "Curve":
-        """That of a spectrum."""
+        """The curve of a spectrum."""
         curve = cls([], [], [], [])
         for degree, here in _bins(spectrum):
             counted = spectrum.values[here].repeat_interleave(spectrum.multiplicity[here], dim=0)
@@ -58,9 +58,9 @@ class Layer:
         operation: `convolution` or `transposed convolution`.
         weight: Shape of the filter.
         input: Pixels per axis of its input.
-        stride: Per axis; so `dilation`.
+        stride: Per axis, and so is `dilation`.
         dilation: Distance of the taps.
-        padding: Zeros before and after, per axis; another mode's name.
+        padding: Zeros before and after, per axis, or another mode's name.
         groups: Blocks of channels that do not mix.
         batch_norm: Whether the batch norm that follows is counted in.
         kind: `exact`, `bound` or `approximation`, see `Spectrum`.
@@ -69,14 +69,14 @@ class Layer:
         largest: The largest singular value. Of a bound, the operator norm is at most this.
         smallest: The smallest one.
         kept: Real dimensions whose singular value exceeds ½.
-        effective: $(\sum_i\sigma_i^2)^2/\sum_i\sigma_i^4$: k if k values are equal, the others 0.
-        flatness: Geometric mean of the $\sigma_i^2$ over their mean: 1 if all are equal.
-        exact_largest: The layer's own largest singular value, its operator norm; None if it was
+        effective: $(\sum_i\sigma_i^2)^2/\sum_i\sigma_i^4$, k if k values are equal, the others 0.
+        flatness: Geometric mean of the $\sigma_i^2$ over their mean, 1 if all are equal.
+        exact_largest: The layer's own largest singular value, its operator norm. None if it was
             not computed.
-        exact_smallest: The layer's own smallest one that is not 0; None if it is not known.
+        exact_smallest: The layer's own smallest one that is not 0. None if it is not known.
         condition: `exact_largest` over `exact_smallest`.
         low: Share of $\sum_i\sigma_i^2$ in the lower half of the band on every axis,
-            $\lvert\omega_i\rvert\le n_i/4$; None of a strided bound.
+            $\lvert\omega_i\rvert\le n_i/4$. None for a strided bound.
         low_if_flat: What that share is if all values are equal.
         curve: Singular values by degree.
     """
@@ -115,7 +115,7 @@ class Layer:
     def of(
         cls, name: str, call: Call, spectrum: Spectrum, extremes: Extremes | None = None
     ) -> "Layer":
-        """Measure a call; the extremes matter where the spectrum is not exact."""
+        """Measure a call, with its extremes where the spectrum is not exact."""
         values = spectrum.operator_values().double()
         squares = values.square()
         total, ones = float(squares.sum()), torch.ones_like(spectrum.values)
@@ -156,11 +156,11 @@ class Activation:
         grid: Pixels per axis.
         dimensions: Real dimensions of all modes.
         rms: Root mean square over samples, channels and pixels.
-        effective: As of a `Layer`; so `low`, `low_if_flat` and `curve`.
+        effective: As of a `Layer`, and so are `low`, `low_if_flat` and `curve`.
         low: Share of the energy in the lower half of the band.
         low_if_flat: What that share is if all frequencies have the same energy.
-        aligned: Of what a convolution receives, the share of the energy in the strongest tenth of
-            the convolution's dimensions, see `alignment`; None if it is not known.
+        aligned: Share of the energy that a convolution receives in the strongest tenth of its
+            dimensions, see `alignment`. None if it is not known.
         curve: Root-mean-square amplitudes by degree.
     """
 
@@ -203,7 +203,7 @@ class Response:
 
     Attributes:
         samples: How many there were.
-        exact: Whether every output was differentiated; if not, the values are estimates.
+        exact: Whether every output was differentiated. If not, the values are estimates.
         degree: The highest degree of each bin.
         value: Root mean square over the frequencies of the bin.
         standard_error: Mean standard error of the frequencies of the bin.
@@ -266,7 +266,7 @@ def _effective(squares: Tensor) -> float:
 
 
 def _bins(spectrum: Spectrum) -> list[tuple[int, Tensor]]:
-    """Bins of degrees: the highest degree of each, and which modes belong to it."""
+    """Bins of degrees, as the highest degree of each and which modes belong to it."""
     degrees = int(spectrum.degree.max()) + 1
     count = min(degrees, _BINS)
     bins = (spectrum.degree * count).div(degrees, rounding_mode="floor")

@@ -1,4 +1,4 @@
-"""The page: figures and tables, in one file that asks nothing of the internet."""
+"""The page of figures and tables, in one file that needs nothing from the internet."""
 
 import math
 from collections import Counter
@@ -12,12 +12,12 @@ from cbnlib.xray.analyse import XRay
 from cbnlib.xray.measure import Curve
 
 _WIDTH, _HEIGHT = 150, 70
-"""Of a small figure, in its own units."""
+"""Size of a small figure, in its own units."""
 _DECADES = 3
 
 
 def page(found: XRay) -> str:
-    """The page as HTML: light and dark, with the numbers of `XRay.to_json`.
+    """The page as HTML, light and dark, with the numbers of `XRay.to_json`.
 
     Args:
         found: What was found in a network.
