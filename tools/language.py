@@ -1,9 +1,9 @@
 """Measure how plain the English of the book is.
 
     python -m tools.language                     # the notebooks and pages of the repository
-    python -m tools.language notebooks/01*.md    # these only: MyST sources, or rendered HTML
+    python -m tools.language notebooks/01*.md    # these only (MyST sources, or rendered HTML)
 
-Code, mathematics, tables and headings are skipped; a formula or a reference counts as one word.
+Code, mathematics, tables and headings are skipped. A formula or a reference counts as one word.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Claims: a prediction with its tolerance, what was measured, and the verdict that follows.
 
-A notebook states each claim that it tests by `claim`. The verdict is computed from the numbers and
-the tolerance, and nobody writes it. It is computed again when the book collects all claims on one
-page. It counts runs. An interval that reaches into the tolerance from both sides is no run within.
+A notebook states each claim that it tests by `claim`. The verdict follows from the numbers and the
+tolerance. Nobody writes it, and the book computes it again when it collects all claims on one page.
+It counts runs. Values on both sides of the tolerance and none in it are no run within it.
 
 No outcome of training raises an error. A run that gives no number (it diverged, it kept no mode)
 counts as missing. A prediction for which no run gives a number is `not tested`.

@@ -22,7 +22,7 @@ with extra("book"):
     from PIL import Image
 
 COLOURS = 64
-"""Of the pictures, which are WebP without loss and take a quarter of PNG's size in all colours."""
+"""Of the pictures. They are WebP without loss, a quarter of a PNG's size with all colours."""
 
 
 @dataclass(frozen=True)

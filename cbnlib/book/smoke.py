@@ -23,7 +23,7 @@ from cbnlib.training.budget import Budget
 from cbnlib.training.train import evaluate
 
 STEPS, SNAPSHOTS, DATA = 20, 4, 64
-"""Of a run, its steps, its spectra over training, and its samples of a task that makes its own."""
+"""A run's steps, its spectra over training, and the samples of a task that makes its own."""
 
 
 def smoke_runs(

@@ -176,7 +176,7 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Definition of a run, whose networks of one config are trained for each task and seed.
+    """Definition of a run that trains networks of one config for each task and seed.
 
     The networks come in the order of tasks × seeds. Several are trained as an ensemble.
 
