@@ -1,7 +1,7 @@
 """Measure everything and write the results as JSON.
 
 python -m benchmarks                     # all of it, some minutes on two idle cores
-python -m benchmarks --rounds 1 --small  # a rehearsal: does everything still run?
+python -m benchmarks --rounds 1 --small  # a rehearsal of all cases
 """
 
 import argparse
@@ -73,7 +73,7 @@ def step_results(rounds: int, rates: dict[str, float], *, small: bool) -> list[d
 
 
 def parts_of_a_step(case: StepCase) -> dict[str, float]:
-    """Seconds per engine step by kind of work; `rest` is everything else, Python included."""
+    """Seconds per engine step by kind of work. `rest` is everything else, Python included."""
     step, steps = STEPS["engine"](case), 5
     for _ in range(3):
         step()
@@ -134,7 +134,7 @@ def everything(rounds: int, *, small: bool) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -16,12 +16,12 @@ from cbnlib.training.train import fit_function
 
 Step = Callable[[], object]
 RATE = 1e-6
-"""Learning rate: small, so that repeating a step does not lead anywhere."""
+"""Learning rate, small, so that repeating a step does not lead anywhere."""
 
 
 @dataclass(frozen=True)
 class StepCase:
-    """The size of a training step: an autoencoder on an n × n grid, square loss, Adam."""
+    """The size of a training step of an autoencoder on an n × n grid, with square loss and Adam."""
 
     n: int
     width: int
@@ -48,7 +48,7 @@ class StepCase:
 
 
 def engine_step(case: StepCase) -> Step:
-    """The library: its engine, filters in Fourier coordinates."""
+    """The library's own engine, with filters in Fourier coordinates."""
     return _engine_step(CNN(case.config(parametrization="spectral"), seed=0), case)
 
 
@@ -123,7 +123,7 @@ def peak_memory(contender: str, case: StepCase) -> int:
 
 @dataclass(frozen=True)
 class SpectraCase:
-    """A layer whose singular values are wanted: n × n grid, c × c channels, k × k filter."""
+    """A layer whose singular values are wanted, with n × n grid, c × c channels, k × k filter."""
 
     n: int
     channels: int

@@ -1,11 +1,11 @@
 r"""The least time a training step can take on this machine, by counting.
 
-Every algorithm that filters in the Fourier domain must multiply the filters' blocks with the
-coefficients of the signals (three times per layer: forward, gradient of the input, gradient of
-the filter; real where $\omega=-\omega$, complex elsewhere) and must move every signal through four
-transforms. The floor charges the first at the machine's rate for large matrix products and the
-second only for reading and writing the signals once, at its rate for copying; the arithmetic of
-the transforms, the ReLUs, the optimiser and all overhead are free.
+Every algorithm in the Fourier domain must multiply the filters' blocks with the coefficients of the
+signals. It does so three times per layer (forward, gradient of the input, gradient of the filter),
+with real blocks where $\omega=-\omega$, complex elsewhere. It must also move every signal through
+four transforms. The floor charges the products at the machine's rate for large matrix products. It
+charges the transforms only for reading and writing the signals once, at its rate for copying. Their
+arithmetic, the ReLUs, the optimiser and all overhead are free.
 """
 
 import torch
@@ -19,10 +19,10 @@ BYTES = 4
 
 
 def machine_rates(size: int = 2048) -> dict[str, float]:
-    """Measured rates: flops per second of a float32 matrix product, bytes per second of a copy.
+    """Measured flops per second of a float32 matrix product and bytes per second of a copy.
 
     Args:
-        size: Rows and columns of the matrices; the array to copy is 8 times as large.
+        size: Rows and columns of the matrices. The array to copy is 8 times as large.
     """
     a, out = torch.randn(size, size), torch.empty(size, size)
     product = median_seconds(lambda: torch.mm(a, a, out=out))

@@ -18,7 +18,7 @@ WARM_UP = 3
 PAUSE = 0.05
 """Seconds before each turn."""
 WARM_SECONDS = 0.1
-"""Seconds of calls in each turn before the one that counts: at least one call."""
+"""Seconds of calls in each turn before the one that counts. At least one call is made."""
 
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ Contender = tuple[Callable[[Any], Work], object]
 """What makes the work from a case, and the case."""
 
 _made: Work | None = None
-"""In a process of `side_by_side`: its work."""
+"""The work of a process of `side_by_side`."""
 
 
 def median_seconds(work: Work, rounds: int = 9) -> float:
@@ -42,7 +42,7 @@ def side_by_side(
 ) -> dict[str, float]:
     """Median seconds of each contender, measured in turns, so that a slow spell hits all alike.
 
-    Each works in a process of its own, with as many threads: within one process, threads of one
+    Each works in a process of its own, with as many threads. Within one process, threads of one
     numerical library that spin while they wait would slow the others.
     """
     context = multiprocessing.get_context("forkserver")

@@ -1,12 +1,12 @@
 """All spectra of a network of ResNet-50's size, against the published NumPy method.
 
 python -m benchmarks.network          # about a minute on two idle cores
-python -m benchmarks.network --whole  # NumPy's decompositions all done: minutes
+python -m benchmarks.network --whole  # all of NumPy's decompositions, in minutes
 
-NumPy's method (Sedghi, Gupta and Long, ICLR 2019) goes layer by layer, a layer with a stride in its
-polyphase form, on the grids where the library's values live. Both give the same numbers. Equal
-layers take equal time: NumPy does one of each kind, transforms it, and decomposes its blocks for a
-fifth of a second. The time for all is in proportion, unless it is asked to do the whole.
+NumPy's method (Sedghi, Gupta and Long, ICLR 2019) goes layer by layer, on the grids where the
+library's values live. It takes a layer with a stride in its polyphase form. Both give the same
+numbers. Equal layers take equal time, so NumPy does one of each kind, transforms it, and decomposes
+its blocks for a fifth of a second. The time for all is in proportion, unless asked for the whole.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Block(nn.Module):
     """A bottleneck block of ResNet-50, without batch norm."""
 
     def __init__(self, c_in: int, width: int, stride: int) -> None:
-        """Random weights; the first block of a stage has a skip connection of its own."""
+        """Random weights. The first block of a stage has a skip connection of its own."""
         super().__init__()
         self.reduce = nn.Conv2d(c_in, width, 1, bias=False)
         self.filter = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
@@ -56,7 +56,7 @@ class Block(nn.Module):
 
 
 def network(shrink: int = 1) -> nn.Module:
-    """The network; its widths divided by `shrink`."""
+    """The network, with its widths divided by `shrink`."""
     torch.manual_seed(0)
     c = 64 // shrink
     layers: list[nn.Module] = [nn.Conv2d(3, c, 7, 2, 3, bias=False), nn.MaxPool2d(3, 2, 1)]
@@ -69,7 +69,7 @@ def network(shrink: int = 1) -> nn.Module:
 
 
 class Kind(NamedTuple):
-    """What makes layers equal: shape of the filter, grid, stride."""
+    """What makes layers equal, namely shape of the filter, grid and stride."""
 
     shape: tuple[int, ...]
     grid: tuple[int, ...]
@@ -144,7 +144,7 @@ def _error(kind: Kind, w: np.ndarray, spectrum: Spectrum) -> float:
 
 
 def published(shrink: int, size: int, limit: float = SECONDS) -> dict[str, Any]:
-    """Time of NumPy's method; beyond `limit` seconds of decomposing per kind, in proportion."""
+    """Time of NumPy's method, in proportion beyond `limit` seconds of decomposing per kind."""
     total, done, all_blocks = np.zeros(2), 0, 0
     for kind, w, count in kinds(shrink, size):
         clock = Clock()
@@ -173,7 +173,7 @@ def network_results(threads: int, *, small: bool, whole: bool = False) -> dict[s
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

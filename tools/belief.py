@@ -1,12 +1,12 @@
-"""What we believe of each claim of the paper: by written rules, from the verdicts.
+"""What we believe of each claim of the paper, by written rules, from the verdicts.
 
 Predictions count. Checks, rows made after looking, and neutral rows, which say nothing for or
 against the claim (`Claim.apart`), are shown and do not count.
 
-1. The *share* is the mean over the predictions that were tested: 1 if a prediction holds in every
-   run, 1/2 if in some, 0 if in none.
+1. The *share* is the mean over the predictions that were tested. A prediction counts 1 if it holds
+   in every run, 1/2 if in some, 0 if in none.
 2. `SURE` puts the share into words.
-3. Fewer than three tested predictions are few: at most "mostly supported", and it says so.
+3. Fewer than three tested predictions are few, so at most "mostly supported", and it says so.
 4. Fewer than 4 of 5 stable verdicts "depend on the run". A verdict is stable if at least 4 of 5
    builds of the quick edition gave it.
 
@@ -100,8 +100,8 @@ def _chapters(rows: Sequence[Row]) -> list[str]:
 def _found(tested: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """The predictions by outcome, those with the most values first.
 
-    Equal ones of several tasks are one, with the mean of their weights: it holds at 1, and it
-    fails below 1/3.
+    Equal ones of several tasks are one, with the mean of their weights. It holds at 1 and fails
+    below 1/3.
     """
     weights: dict[str, list[float]] = {}
     values, within = Counter[str](), Counter[str]()

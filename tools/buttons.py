@@ -19,7 +19,7 @@ class Buttons:
 
     @cached_property
     def patterns(self) -> dict[str, str]:
-        """What the URLs of each kind look like; the group is a path in the repository."""
+        """What the URLs of each kind look like. The group is a path in the repository."""
         config = yaml.safe_load((self.root / "_config.yml").read_text(encoding="utf-8"))
         url, branch = map(re.escape, (config["repository"]["url"], config["repository"]["branch"]))
         slug = "/".join(url.split("/")[-2:])

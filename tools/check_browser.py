@@ -3,11 +3,11 @@
     python -m tools.check_browser
     python -m tools.check_browser --screenshots shots --page intro
 
-A page fails if it logs an error, asks for anything from another host, leaves a formula or an image
-unrendered, loads more than 3 MB, is wider than the window, hides columns of a table, hides anything
-from the keyboard, does not train the network that it offers, or if axe-core finds a serious or
-critical barrier in it. A page that passed and of which no byte changed is not opened again, unless
-it is named. The browser is the system's own Chromium or Chrome;
+A page fails if it logs an error, asks for anything from another host or leaves a formula or an
+image unrendered. It fails if it loads more than 3 MB or is wider than the window. It must hide no
+columns of a table, nothing from the keyboard, and train the network that it offers. Axe-core must
+find no serious or critical barrier in it. A page that passed and has not changed by a byte is not
+opened again, unless it is named. The browser is the system's own Chromium or Chrome.
 `--screenshots` also takes pictures of each page at three widths, in light and dark.
 """
 
@@ -48,14 +48,14 @@ class Findings(NamedTuple):
 
 
 def check_page(browser: Browser, page: Page, pictures: Path | None = None) -> Findings:
-    """What is wrong with a page; pictures of it, if a folder for them is given."""
+    """What is wrong with a page, and pictures of it, if a folder for them is given."""
     try:
         with visit(browser, page, accessibility.SCRIPT) as seen:
             if pictures:
                 seen.take_pictures(pictures)
             problems = layout.check(seen)
             serious, lesser = accessibility.check(seen)
-        # With the toggles as they were and at full width again: in a tab of its own.
+        # With the toggles as they were and at full width again, so in a tab of its own.
         with visit(browser, page) as fresh:
             problems += [*seen.problems, *serious]
             problems += [*keyboard.check(fresh), *reading.check(fresh), *training.check(fresh)]
@@ -100,7 +100,7 @@ def check_search(site: Path) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = arguments(__doc__)
     parser.add_argument("--screenshots", type=Path, metavar="DIR", help="where to put pictures")
     parser.add_argument("--page", action="append", metavar="NAME", help="only this page")
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for line in found.problems:
                 print(f"check_browser: {line}", flush=True)
             if not found.problems:
-                passed.note(page, found.files)  # at once: a check that is cut keeps what it found
+                passed.note(page, found.files)  # at once, so that a check that is cut keeps it
             print(f"check_browser: {next(done)} of {len(chosen)} pages", flush=True)
             problems.extend(found.problems)
             notes.extend(found.notes)

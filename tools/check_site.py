@@ -1,7 +1,7 @@
 """Check the rendered site without a browser.
 
-Links and anchors inside the site lead somewhere; images exist and say in words what they show;
-nothing is loaded from another host; every button leads to a file that is committed.
+Links and anchors inside the site lead somewhere. Images exist and say in words what they show.
+Nothing is loaded from another host. Every button leads to a file that is committed.
 """
 
 import re

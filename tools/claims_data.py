@@ -1,8 +1,8 @@
-"""The claims as data: `claims.json` beside the book, which the claims page is drawn from.
+"""The claims as data in `claims.json` beside the book, which the claims page is drawn from.
 
-Each prediction has its values, tolerance and verdict, the figure that shows it, the cell that
-computed it with the commit, and the records that its chapter read. `claims.schema.json` describes
-the file. It holds no time of rendering, so the same executed notebooks give the same file.
+Each prediction has its values, tolerance and verdict, and the figure that shows it. It has the cell
+that computed it, with the commit, and the records that its chapter read. `claims.schema.json` is
+its schema. The file holds no time of rendering, so the same executed notebooks give the same file.
 """
 
 import hashlib
@@ -109,7 +109,7 @@ def _rows(
 
 
 def identifier(stem: str, claim: Claim, place: int = 0) -> str:
-    """A name for a prediction: claim, chapter, its first words, and a digest of task and text.
+    """A name for a prediction, from claim, chapter, first words, and a digest of task and text.
 
     It is the same in every build, whatever stands before it, until somebody changes the words.
 

@@ -86,7 +86,7 @@ def found(one: Row, shown: int | None = None) -> list[str]:
 
     Args:
         one: What we believe of it.
-        shown: How many of each outcome, those with the most values first; None for all.
+        shown: How many of each outcome, those with the most values first. None for all.
     """
     texts = []
     for outcome, predictions in one["found"].items():
@@ -129,7 +129,7 @@ def _numbers(stems: Sequence[str]) -> str:
 
 
 def claims_table(paper: str, rows: Sequence[Row], note: str) -> str:
-    """The rows about a claim, folded; a remark that several of them share stands once.
+    """The rows about a claim, folded. A remark that several of them share stands once.
 
     `mark_rows` gives the rows of the table their classes.
     """
@@ -202,7 +202,7 @@ def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 def _kind(row: Row) -> str:
-    """The kind of a row; a neutral one is no prediction that counts."""
+    """The kind of a row. A neutral one is no prediction that counts."""
     return "other" if row["kind"] == "prediction" and row["apart"] else str(row["kind"])
 
 

@@ -4,7 +4,7 @@
     python -m tools.compare_figures --accept    # what is there now is what is meant
 
 `tests/figures.json` has a small coloured thumbnail of each named figure of the executed notebooks.
-The figures come from records, so that the same code draws the same; fonts and the last digits of
+The figures come from records, so that the same code draws the same. Fonts and the last digits of
 linear algebra differ a little between machines, which the tolerance lets pass. An image baseline of
 pytest-regressions would keep whole pictures and compare files, not executed notebooks.
 """
@@ -31,15 +31,15 @@ PROFILE = "paper"
 LONGER_SIDE = 64
 """Pixels of a thumbnail's longer side."""
 LARGEST_DIFFERENCE = 24.0
-"""Of 255, at any pixel of the thumbnail. Executed again on one machine, figures gave 0; with only a
-processor's older instructions, which change the last digits, 9. A curve moved by 2 % of the axis
-gives 70."""
+"""Of 255, at any pixel of the thumbnail. Executed again on one machine, figures gave 0. With only a
+processor's older instructions, which change the last digits, they gave 9. A curve moved by 2 % of
+the axis gives 70."""
 SIZE_TOLERANCE = 0.03
 """Relative, of width and height in pixels."""
 
 
 Fingerprint = dict[str, Any]
-"""What is kept of a figure, as JSON: its size in pixels, and its thumbnail with its shape."""
+"""What is kept of a figure, as JSON, with its size in pixels, and its thumbnail with its shape."""
 
 
 def fingerprint(picture: bytes) -> Fingerprint:
@@ -53,7 +53,7 @@ def fingerprint(picture: bytes) -> Fingerprint:
 
 
 def change(old: Fingerprint, new: Fingerprint) -> str:
-    """What is different, in words; empty if it is within the tolerance."""
+    """What is different, in words, or an empty text if it is within the tolerance."""
     growth = max(abs(b / a - 1) for a, b in zip(old["size"], new["size"], strict=True))
     if growth > SIZE_TOLERANCE:
         before, now = ("{} × {}".format(*each["size"]) for each in (old, new))
@@ -112,7 +112,7 @@ def read(path: Path) -> dict[str, Fingerprint]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 1 if a figure changed and this was not accepted."""
+    """Run the command and return its exit status, 1 if a figure changed without being accepted."""
     parser = arguments(__doc__)
     parser.add_argument("--accept", action="store_true", help="keep what is there now")
     args = parser.parse_args(argv)

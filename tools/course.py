@@ -22,7 +22,7 @@ from tools.project import BuildError, Project
 
 
 def assignment_of(source: Path) -> str:
-    """The assignment's name: `ps1` for `1_name.md`."""
+    """The assignment's name, `ps1` for `1_name.md`."""
     return f"ps{source.stem.split('_')[0]}"
 
 
@@ -33,7 +33,7 @@ def write_course(project: Project, course: Path) -> list[str]:
         The assignments' names.
 
     Raises:
-        BuildError: nbgrader does not accept a source; the message is its log.
+        BuildError: nbgrader does not accept a source. The message is its log.
     """
     course.mkdir(parents=True, exist_ok=True)
     shutil.copy(project.problems / "nbgrader_config.py", course)
@@ -55,7 +55,7 @@ def write_course(project: Project, course: Path) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = arguments(__doc__)
     args = parser.parse_args(argv)
     project = Project(args.root)

@@ -1,4 +1,4 @@
-"""An RO-Crate description of a built edition: which files it has, from which code and when.
+"""An RO-Crate description of a built edition, of its files and from which code and when they are.
 
 The metadata are thirty lines of JSON-LD with fixed keys, so they are written here by hand, without
 a library. The format is RO-Crate 1.1.

@@ -22,7 +22,7 @@ class Derived:
         command: What writes them, for `make`.
         sources: Finds their sources.
         folder: Where they lie, from there.
-        make: Makes one from its source; raises `BuildError` if that cannot be.
+        make: Makes one from its source. Raises `BuildError` if that cannot be.
     """
 
     command: str
@@ -50,7 +50,7 @@ class Derived:
         return problems + [f"{Path(self.folder, p.name)} has no {p.stem}.md" for p in strays]
 
     def main(self, description: str | None, argv: Sequence[str] | None) -> int:
-        """Run the command; return its exit status."""
+        """Run the command and return its exit status."""
         parser = arguments(description)
         parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if stale")
         args = parser.parse_args(argv)

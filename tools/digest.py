@@ -16,8 +16,8 @@ def execution_digest(
     """Hash everything an execution depends on besides the records that it asks for.
 
     That is the notebook, the measurements in `records` that have its name, its parameters, Python's
-    minor version, the pinned versions of the packages and, for a notebook that names `cbnlib`, all
-    of `cbnlib`.
+    minor version and the pinned versions of the packages. For a notebook that names `cbnlib`, it is
+    also all of `cbnlib`.
 
     Args:
         project: Whose notebook it is.
@@ -38,7 +38,7 @@ def record_digests(project: Project, asked: Iterable[str] = ("*",)) -> dict[str,
 
     Args:
         project: Whose records they are.
-        asked: The starts of their experiments' digests, at which their folders' names end; by
+        asked: The starts of their experiments' digests, at which their folders' names end. By
             default all.
 
     Returns:
@@ -69,7 +69,7 @@ def files_digest(root: Path, files: Iterable[Path], *facts: str) -> str:
 
 
 def stored_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file that was made by a build; empty if it is gone or damaged."""
+    """The object in a JSON file that was made by a build, empty if it is gone or damaged."""
     try:
         stored = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -78,7 +78,7 @@ def stored_json(path: Path) -> dict[str, Any]:
 
 
 def stored_facts(copy: Path) -> dict[str, Any]:
-    """What an executed copy says of its execution; empty if there is no such copy."""
+    """What an executed copy says of its execution, empty if there is no such copy."""
     facts: dict[str, Any] = stored_json(copy).get("metadata", {}).get("companion", {})
     return facts
 

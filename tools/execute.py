@@ -5,8 +5,8 @@
     python -m tools.execute -p mnist_folder ~/mnist           # a parameter, where it is declared
 
 The executed copies go to `_build/executed/<profile>/`. A notebook is executed again if its source,
-its parameters, Python's minor version, the pinned packages, a record that it asked for or (if it
-names it) `cbnlib` changed. The exit status is 1 if any notebook failed, 2 if nothing was tried.
+its parameters, Python's minor version, the pinned packages or a record that it asked for changed.
+If it names `cbnlib`, that counts, too. The exit status is 1 if any failed, 2 if nothing was tried.
 """
 
 # Modules that take their time to import are imported where they are needed: wrong arguments and a
@@ -41,14 +41,14 @@ from tools.progress import Outlook
 from tools.project import BuildError, Parameter, Project
 
 CELL_SECONDS = {"quick": 1200, "paper": None}
-"""Limits of the editions; the others have `SMOKE_CELL_SECONDS`."""
+"""Limits of the editions. The others have `SMOKE_CELL_SECONDS`."""
 
 SMOKE_CELL_SECONDS = 120
 UNKNOWN_SECONDS = 60.0
 """What a notebook is expected to take of which nothing is known."""
 
 INPUTS = ("cbnlib", "notebooks", "records", "constraints.txt")
-"""What an execution depends on; changes elsewhere leave a commit's results what they are."""
+"""What an execution depends on. Changes elsewhere leave a commit's results what they are."""
 
 
 def plan(project: Project, args: argparse.Namespace) -> list[Job]:
@@ -78,7 +78,7 @@ def plan(project: Project, args: argparse.Namespace) -> list[Job]:
 
 
 def _declared(source: Path, content: bytes) -> dict[str, Parameter]:
-    """The parameters of a notebook; none if it is a bad one, which its execution will tell."""
+    """The parameters of a notebook, none if it is a bad one, which its execution will tell."""
     from tools.notebook import declared_parameters, parse_source
 
     try:
@@ -90,7 +90,7 @@ def _declared(source: Path, content: bytes) -> dict[str, Parameter]:
 def _refuse_unknown(
     project: Project, given: Mapping[str, str], declared: Mapping[Path, Mapping[str, Parameter]]
 ) -> None:
-    """A parameter that only other notebooks have does nothing; one that none has is a mistake."""
+    """A parameter that only other notebooks have does nothing. One that none has is a mistake."""
     missing = given.keys() - {name for parameters in declared.values() for name in parameters}
     if not missing or not all(declared.values()):
         return
@@ -111,7 +111,7 @@ def _values(defaults: Mapping[str, Parameter], given: Mapping[str, str]) -> dict
 
 
 def remove_stale(project: Project, jobs: Sequence[Job]) -> None:
-    """Remove what the jobs make out of date: their old copies and the whole rendered site."""
+    """Remove what the jobs make out of date, their old copies and the whole rendered site."""
     for job in jobs:
         for path in (job.copy, job.partial, job.note):
             path.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def remove_stale(project: Project, jobs: Sequence[Job]) -> None:
 
 
 def expected_seconds(project: Project, jobs: Sequence[Job]) -> dict[str, float]:
-    """What each job is expected to take: what it took here, or where the book was made."""
+    """What each job is expected to take, from what it took here or where the book was made."""
     tables = [stored_json(path) for path in (project.durations, project.measured_durations)]
     known: dict[str, float] = {}
     for profile in ("quick", jobs[0].profile):
@@ -130,14 +130,14 @@ def expected_seconds(project: Project, jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
-    """Execute notebooks, `workers` at a time, the longest first; return what failed, by name."""
+    """Execute notebooks, `workers` at a time, longest first, and return what failed, by name."""
     if not jobs:
         return {}
     project = jobs[0].project
     expected = expected_seconds(project, jobs)
     outlook, failures = Outlook(expected, workers), {}
     resource_tracker.ensure_running()  # in some versions of Python its start unblocks signals
-    # Ctrl-C is for this process alone: what the pool starts inherits the signals that are blocked.
+    # Ctrl-C is for this process alone, as what the pool starts inherits blocked signals.
     blocked = (signal.SIG_BLOCK, {signal.SIGINT})
     with ThreadPoolExecutor(workers, "", signal.pthread_sigmask, blocked) as pool, _leaving():
         print(f"execute: {outlook.line()}", flush=True)
@@ -147,7 +147,7 @@ def execute(jobs: Sequence[Job], workers: int) -> dict[str, Failure]:
             job, failure, seconds = future.result()
             if failure:
                 failures[job.name] = failure
-                with contextlib.suppress(OSError):  # of a full disk; it is told here, too
+                with contextlib.suppress(OSError):  # of a full disk, which is told here, too
                     failure.keep(job.note)
                 print(f"{job.name}: failed after {seconds:.0f} s", flush=True)
             else:
@@ -168,7 +168,7 @@ def _keep_duration(job: Job, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _leaving() -> Iterator[None]:
-    """At Ctrl-C start nothing more and wait for nothing: notebooks end when this process is gone.
+    """At Ctrl-C start nothing more and wait for nothing. Notebooks end when this process is gone.
 
     An orderly exit would wait for all that run and start those that do not yet.
     """
@@ -180,7 +180,7 @@ def _leaving() -> Iterator[None]:
 
 
 def _run_in_process(job: Job, outlook: Outlook) -> tuple[Job, Failure | None, float]:
-    """A process for each notebook: if one is killed, the others go on."""
+    """A process for each notebook, so that the others go on if one is killed."""
     from tools.run_notebook import run_in_own_process
 
     outlook.start(job.name)
@@ -212,7 +212,7 @@ def build_environment(project: Project) -> dict[str, str]:
 
 
 def build(project: Project, args: argparse.Namespace) -> int:
-    """Bring the executed notebooks up to date; return the exit status."""
+    """Bring the executed notebooks up to date, and return the exit status."""
     jobs = plan(project, args)
     stale = [job for job in jobs if not _is_done(job)]
     for job in jobs:
@@ -246,7 +246,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     args = parse(argv)
     try:
         return build(Project(args.root, args.build and args.build.resolve()), args)

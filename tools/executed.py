@@ -1,4 +1,4 @@
-"""Read executed notebooks: how they came about, and what they hold for the pages to quote."""
+"""Read executed notebooks, how they came about and what they hold for the pages to quote."""
 
 import functools
 import re
@@ -15,13 +15,13 @@ from nbformat import NotebookNode
 from cbnlib.book.notebook import NOT_AVAILABLE, ORIGINS
 
 QUOTED = re.compile(r"\{glue:\w*\}`(?:[^`:]*?(\w+)\.ipynb::)?([^`:]+)(?::[^`]*)?`")
-"""A result in Markdown: the stem of the notebook that it is from, if another one, and its name."""
+"""A result in Markdown, by the stem of its notebook, if another one, and its name."""
 
 COMMIT_DIGITS = 7
 
 
 def read_executed(copy: Path) -> NotebookNode:
-    """Read an executed notebook, once however often it is asked for; not to be changed."""
+    """Read an executed notebook, once however often it is asked for. It must not be changed."""
     return _read(copy, copy.stat().st_mtime_ns)
 
 
@@ -44,12 +44,12 @@ class Execution:
         edition: Its profile.
         seed: The parameter.
         environment: On what it ran, as `tools.execute` noted it.
-        networks: How many came from records and how many were trained; empty if it shows none.
+        networks: How many came from records and how many were trained. Empty if it shows none.
         ended: When, in UTC.
         seconds: The whole of it.
         longest_cell: Seconds of the cell that took longest.
         memory_mb: The most memory its kernel had, in MB.
-        records: Which ones it asked for: the starts of their experiments' digests.
+        records: Which ones it asked for, as the starts of their experiments' digests.
     """
 
     edition: str

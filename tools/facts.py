@@ -1,7 +1,7 @@
 """Facts of the executed notebooks, as Markdown for the pages of the book.
 
-Each public method of `Facts` is a MyST substitution: a page writes `{{ predictions("all") }}`. An
-error in it is a warning, and so an error of the build. No chapter that failed is counted; tables
+Each public method of `Facts` is a MyST substitution. A page writes `{{ predictions("all") }}`. An
+error in it is a warning, and so an error of the build. No chapter that failed is counted. Tables
 and lists name those chapters.
 """
 
@@ -52,7 +52,7 @@ COUNTS: dict[str, Callable[[list[Claim]], int]] = {
     "fewest values": lambda claims: min((len(claim.values) for claim in claims), default=0),
     "most values": lambda claims: max((len(claim.values) for claim in claims), default=0),
 }
-"""What can be counted of predictions; a check is no prediction."""
+"""What can be counted of predictions. A check is no prediction."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Records:
 
     @classmethod
     def of(cls, folders: Iterable[Path]) -> "Records":
-        """Read it from the records' folders; zeros if there is none."""
+        """Read it from the records' folders, with zeros if there is none."""
         files = [path for folder in folders for path in files_in(folder)]
         sealed = [path for path in files if path.name == "record.json"]
         facts = [json.loads(path.read_text(encoding="utf-8")) for path in sealed]
@@ -132,7 +132,7 @@ class Facts:
             lines.append(f"- {links([stem])}, {figures}: {reproduced(claims)}")
         return self._noted(lines)
 
-    # What we believe, and every row: all of it from `claims.json`.
+    # What we believe, and every row, all of it from `claims.json`.
 
     def answer(self) -> str:
         """How sure we are of which claims of the paper."""
@@ -282,7 +282,7 @@ class Facts:
         return {stem: Execution.of(one) for stem, one in chapters if not is_stand_in(one)}
 
     def _missing(self) -> str:
-        """The chapters that failed; empty if none did."""
+        """The chapters that failed, empty if none did."""
         stems = self._claims()["failed"]
         told = "*Chapters that failed on this machine and are not counted:*"
         return f"{told} {links(stems)}." if stems else ""

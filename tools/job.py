@@ -9,7 +9,7 @@ from typing import Any
 from tools.project import Parameter, Project
 
 SHOWN_LINES = 8
-"""Of an error: its last ones say what it was."""
+"""Lines of an error that are shown. The last ones say what it was."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Job:
     project: Project
     source: Path
     content: bytes
-    """What was in the source when its digest was made: this is executed."""
+    """What was in the source when its digest was made, which is what is executed."""
     profile: str
     parameters: Mapping[str, Parameter]
     digest: str
     timeout: int | None
-    """Seconds a cell may take; `None` for no limit."""
+    """Seconds a cell may take, `None` for no limit."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What it runs on, as `build_environment` of `tools.execute` tells."""
     records: Mapping[str, str] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Failure:
         digest: That of the job.
         parameters: Those of the job.
         environment: That of the job.
-        cell: The cell that it broke off in and its first line; empty if none was begun.
-        partial: What it did until then, relative to the repository; empty if that is nothing.
+        cell: The cell that it broke off in and its first line. Empty if none was begun.
+        partial: What it did until then, relative to the repository. Empty if that is nothing.
         error: What went wrong.
         records: What it asked for until then, as `Job.asked` tells.
     """
@@ -122,7 +122,7 @@ def _cells(partial: Path) -> list[dict[str, Any]]:
 
 
 def _last_started(cells: list[dict[str, Any]]) -> str:
-    """Name the cell a run broke off in: papermill notes when it starts one."""
+    """Name the cell a run broke off in, as papermill notes when it starts one."""
     started = [cell for cell in cells if cell["metadata"].get("papermill", {}).get("start_time")]
     code = [cell for cell in started if cell["cell_type"] == "code"]
     if not code:
@@ -132,5 +132,5 @@ def _last_started(cells: list[dict[str, Any]]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without colours and other signs to a terminal; no page may show them."""
+    """Without colours and other signs to a terminal, which no page may show."""
     return "".join(sign for sign in text if sign.isprintable() or sign == "\n").strip()

@@ -3,8 +3,8 @@
     python -m tools.keep_records
 
 `make book PROFILE=paper` trains what has no record and leaves it in `_build/runs`. This copies each
-run that is finished and sound to `records`, and of each search over budgets its table and the best
-network, and says how large all records are together.
+run that is finished and sound to `records`. Of each search over budgets, it copies the table and
+the best network. It says how large all records are together.
 """
 
 import sys
@@ -19,11 +19,11 @@ from tools.command import arguments
 from tools.project import Project
 
 LARGEST_MEGABYTES = 60
-"""All records together; they are part of every clone."""
+"""All records together, which are part of every clone."""
 
 
 def keep(sealed: Path, records: Path) -> Path | None:
-    """Copy a sealed folder among the records; return where it is now, None if it was there before.
+    """Copy a sealed folder among the records and return where it is, None if it was there before.
 
     Raises:
         RecordError: If it is damaged or not a record.
@@ -45,7 +45,7 @@ def megabytes(folder: Path) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     project = Project(arguments(__doc__).parse_args(argv).root)
     try:
         for sealed in sorted(project.runs.glob(f"*/{RECORD}")):

@@ -1,7 +1,7 @@
 """Assemble the modules of `book/lab` into scripts that a page from a disk can run.
 
-A browser loads no module from `file://`. So a script and all that it imports become one: each
-module a function that returns what it exports, as `$name`, in the order in which they are needed.
+A browser loads no module from `file://`. So a script and all that it imports become one. Each
+module is a function that returns what it exports, as `$name`, in the order they are needed.
 """
 
 import re

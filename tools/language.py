@@ -1,12 +1,15 @@
-"""Measure how plain the English of the book is.
+"""Measure how plain the English of the book and of the library's docstrings is.
 
     python -m tools.language                     # the notebooks and pages of the repository
-    python -m tools.language notebooks/01*.md    # these only: MyST sources, or rendered HTML
+    python -m tools.language notebooks/01*.md    # these (MyST sources, rendered HTML or modules)
 
-Code, mathematics, tables and headings are skipped; a formula or a reference counts as one word.
+Code, mathematics, tables, headings and names of arguments are skipped. A formula or a reference
+counts as one word.
 """
 
+import ast
 import re
+from inspect import cleandoc
 from pathlib import Path
 from statistics import median
 
@@ -35,12 +38,15 @@ MARKUP = (  # what becomes of it, in this order
     (r"^ *([*+-] |\d+\. |:alt:)", "\n"),
     (r"\{\{.*?\}\}|!\[.*?\]\(.*?\)|</?\w[^<>]*>|[*_\\]", ""),
 )
+DOCSTRING = re.compile(  # its headings, the names of arguments and errors, doctests and commands
+    r"^(?:[A-Z]\w+:$| +[\w*]+: )|^ *>>> .*(?:\n *\S.*)*|^ +python .*$", re.MULTILINE
+)
 SENTENCE = re.compile(r"(?<=[.!?])[)\"”’']*\s+")
 WORD = re.compile(r"[^\W_]+(?:['’–-][^\W_]+)*")
 
 
 def paragraphs(path: Path) -> list[str]:
-    """The prose of a notebook, of a page of text or of a rendered page, without markup."""
+    """The prose of a notebook, a page of text, a rendered page or docstrings, without markup."""
     parts = [path.read_text(encoding="utf-8")]
     if path.suffix == ".html":
         soup = BeautifulSoup(parts[0], "html.parser")
@@ -56,10 +62,22 @@ def paragraphs(path: Path) -> list[str]:
         parts = [cell.source for cell in cells if cell.cell_type == "markdown"]
         parts += [figure.get("figure", {}).get("caption", "") for figure in shown]
         parts += [figure.get("image", {}).get("alt", "") for figure in shown]
+    if path.suffix == ".py":
+        parts = [DOCSTRING.sub("", text) for text in docstrings(parts[0])]
     for pattern, plain in MARKUP:
         parts = [re.sub(pattern, plain, part, flags=re.MULTILINE) for part in parts]
     blocks = [block for part in parts for block in part.split("\n\n")]
     return [" ".join(block.split()) for block in blocks if WORD.search(block)]
+
+
+def docstrings(source: str) -> list[str]:
+    """The docstrings of a module, of what it defines and of its attributes."""
+    texts = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(ast.Constant(str(text))):
+                texts.append(cleandoc(text))
+    return texts
 
 
 def measure(texts: list[str]) -> dict[str, float]:

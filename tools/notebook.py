@@ -1,4 +1,4 @@
-"""Read a notebook's MyST source: its cells and its parameters."""
+"""Read a notebook's MyST source, its cells and its parameters."""
 
 import ast
 import math
@@ -17,12 +17,12 @@ SCALARS: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "
 
 
 def read_source(source: Path) -> NotebookNode:
-    """Read a MyST notebook and number its cells' ids: `<stem>-000` and so on.
+    """Read a MyST notebook and number its cells' ids, `<stem>-000` and so on.
 
-    The reader draws cell ids at random; with fixed ones two runs of a notebook can be compared.
+    The reader draws cell ids at random. With fixed ones two runs of a notebook can be compared.
 
     Raises:
-        BuildError: It is no such notebook; the message names it.
+        BuildError: It is no such notebook. The message names it.
     """
     return parse_source(source, source.read_bytes())
 

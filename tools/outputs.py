@@ -8,7 +8,7 @@ from nbformat.v4 import new_output
 
 from cbnlib.book.where import ASKED
 
-# What a cell prints may be long: none of these patterns tries a place more than once.
+# What a cell prints may be long, so none of these patterns tries a place more than once.
 TQDM_BAR_END = re.compile(r"\[\d{1,9}:\d{2}[^\[\]\r\n]*\]")
 CELL_FILE = re.compile(r"(?<!\S)\S*ipykernel_\d+/\d+\.py")
 CURSOR_MOVES = re.compile(r"\x1b\[[0-9;]*[A-HJKf]")
@@ -17,7 +17,7 @@ CURSOR_MOVES = re.compile(r"\x1b\[[0-9;]*[A-HJKf]")
 def strip_progress(text: str) -> str:
     r"""Drop progress bars from a stream, keep every other line.
 
-    A bar rewrites its line after a carriage return; a warning issued while the bar stands follows
+    A bar rewrites its line after a carriage return. A warning issued while the bar stands follows
     it on the same line.
 
     >>> strip_progress("\r 50%|## | 1/2 [00:01<00:01]\r100%|####| 2/2 [00:02<00:00]\ndone\n")
@@ -40,7 +40,7 @@ def _without_bar(line: str) -> str:
 
 
 def clean_outputs(notebook: NotebookNode) -> None:
-    """Strip what differs between runs, in place: progress, times of single cells, process ids.
+    """Strip what differs between runs, in place (progress, times of single cells, process ids).
 
     Outputs that show nothing and only say which records were asked for go, too.
     """
@@ -53,7 +53,7 @@ def clean_outputs(notebook: NotebookNode) -> None:
 
 
 def _without_timing(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join neighbouring streams: in which pieces they arrive, and in what order, is chance."""
+    """Join neighbouring streams, as it is chance in which pieces and order they arrive."""
     cleaned: list[NotebookNode] = []
     for is_stream, group in groupby(outputs, lambda output: output.output_type == "stream"):
         neighbours = list(group)

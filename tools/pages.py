@@ -49,7 +49,7 @@ class Page:
         return list(self.soup.select(selector))
 
     def target(self, url: str) -> Path | None:
-        """The file of the site a URL leads to; `None` if it leads out of it."""
+        """The file of the site a URL leads to, `None` if it leads out of it."""
         parts = urlsplit(url)
         if parts.scheme or parts.netloc:
             return None

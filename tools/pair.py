@@ -40,7 +40,7 @@ PAIRS = Derived("pair", Project.sources, "", paired)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return PAIRS.main(__doc__, argv)
 
 

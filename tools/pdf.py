@@ -2,9 +2,9 @@
 
     python -m tools.pdf
 
-What was rendered last, pages in the order of the table of contents, A4, page numbers, bookmarks and
-links that lead inside the document; `_build/book.pdf`. Code that the pages fold away is left out.
-The pages are put into one, and Chromium prints that: it makes the bookmarks from the headings.
+What was rendered last goes to `_build/book.pdf`. It has the pages in the order of the table of
+contents, A4, page numbers, bookmarks and links that lead inside the document. Code that the pages
+fold away is left out. The pages become one, which Chromium prints, bookmarks made from headings.
 Sphinx has a builder for one page, but there the anchors of two chapters may have the same name.
 """
 
@@ -25,7 +25,7 @@ from tools.project import BuildError, Project
 
 CHILDREN = ("parts", "chapters", "sections")
 SCALE = 0.84
-"""Of the print to the screen: text of about 10 points."""
+"""Of the print to the screen, for text of about 10 points."""
 LARGEST_MEGABYTES = 30
 STYLE = Path(__file__).with_suffix(".css")
 LEFT_OUT = "a.headerlink, button, details.above-input, .tag_hide-input > .cell_input"
@@ -39,7 +39,7 @@ BOOK = """\
 
 
 def entries(project: Project) -> dict[str, str]:
-    """The pages in reading order, each with the part of the book it is in; empty outside of parts.
+    """The pages in reading order, each with its part of the book, empty outside of parts.
 
     Pages are named by their paths in the site, without suffix.
     """
@@ -114,7 +114,7 @@ def _article(page: Page, book: Mapping[Path, str], level: int) -> Tag:
 
 
 def _place(page: Page, target: Path, anchor: str) -> str:
-    """The name of an anchor in the whole book; an empty one is the start of a page."""
+    """The name of an anchor in the whole book. An empty one is the start of a page."""
     return f"{Page(page.site, target).name}--{anchor}"
 
 
@@ -145,7 +145,7 @@ def make_pdf(project: Project, target: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     project = Project(arguments(__doc__).parse_args(argv).root)
     target = project.build / "book.pdf"
     try:

@@ -1,4 +1,4 @@
-"""Predictions in words that need no chapter: for the start page and the top of each claim.
+"""Predictions in words that need no chapter, for the start page and the top of each claim.
 
 A prediction that is not here keeps its own words.
 """

@@ -54,7 +54,7 @@ def student_edition(source: Path, settings: Config) -> NotebookNode:
     """A problem set without its solutions, as nbgrader releases it.
 
     Raises:
-        BuildError: nbgrader does not accept the source; the message says why.
+        BuildError: nbgrader does not accept the source. The message says why.
     """
     notebook = instructor_edition(source)
     log = logging.getLogger("tools.problems")
@@ -76,7 +76,7 @@ EDITIONS = Derived(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return EDITIONS.main(__doc__, argv)
 
 

@@ -1,4 +1,4 @@
-"""What is seen of a notebook while it runs: the cell it is at, the time, its progress bars.
+"""Show the cell that a running notebook is at, the time, and its progress bars.
 
 papermill's own bar is silent during a cell, however long it takes.
 """
@@ -14,7 +14,7 @@ LINE_ENDS = re.compile(r"[\r\n]")
 
 
 class Progress:
-    """The place a notebook is at: a line on standard error every `interval` seconds.
+    """The place a notebook is at, on a line of standard error every `interval` seconds.
 
     It tells the cell, the time since the start, and what the cell wrote last to standard error, as
     a rule its progress bar.
@@ -42,7 +42,7 @@ class Progress:
             ticker.join()
 
     def next_cell(self, **_: object) -> None:
-        """Take notice that a code cell starts; a hook of nbclient."""
+        """Take notice that a code cell starts, as a hook of nbclient."""
         self._cell, self._told = self._cell + 1, ""
 
     def write(self, text: str) -> None:

@@ -14,7 +14,7 @@ Parameter = str | int | float | bool
 
 
 class BuildError(Exception):
-    """The build cannot go on; the message says what to do."""
+    """The build cannot go on. The message says what to do."""
 
 
 class Project:
@@ -22,7 +22,7 @@ class Project:
 
     Args:
         root: Its root.
-        build: Where everything goes that can be made again; by default `_build` in the root.
+        build: Where everything goes that can be made again. By default `_build` in the root.
     """
 
     def __init__(self, root: Path = ROOT, build: Path | None = None) -> None:
@@ -35,7 +35,7 @@ class Project:
         self.stability = self.records / "stability"  # verdicts of many builds
         self.durations = self.notebooks / "durations.json"  # seconds where the book was made
         self.build = build or root / "_build"
-        self.source = self.build / "source"  # Sphinx's: pages, executed notebooks, figures
+        self.source = self.build / "source"  # Sphinx's, with pages, executed notebooks, figures
         self.site = self.build / "html"  # the rendered book
         self.runs = self.build / "runs"  # full-size runs without a record
         self.searches = self.build / "searches"  # searches over budgets without a table
@@ -56,7 +56,7 @@ class Project:
 
     @property
     def caches(self) -> dict[str, str]:
-        """Environment variables that keep caches in the build folder; none if the home will do."""
+        """Environment variables that keep caches in the build folder, none if the home will do."""
         if os.access(Path.home(), os.W_OK):
             return {}
         names = ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")

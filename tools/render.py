@@ -29,7 +29,7 @@ WARNING = re.compile(r"WARNING|ERROR|Traceback|Error:")
 
 
 def outcome(project: Project, source: Path, profile: str) -> Path:
-    """What there is of a notebook: the executed copy, or the note of its failure.
+    """What there is of a notebook, the executed copy or the note of its failure.
 
     Raises:
         BuildError: It was not executed, or changed since.
@@ -47,7 +47,7 @@ def outcome(project: Project, source: Path, profile: str) -> Path:
 
 
 def stage(project: Project, outcomes: Sequence[Path]) -> None:
-    """Put the Sphinx source folder together: pages, notebooks, figures, problem sets, claims.
+    """Put the Sphinx source folder together from pages, notebooks, figures, problem sets, claims.
 
     A notebook that failed has a stand-in. Of each figure there is `<name>.png`, and
     `<name>-small.png` as a thumbnail.
@@ -116,7 +116,7 @@ def mark_unstable(
 
 
 def say_how_it_came_about(notebook: Mapping[str, Any]) -> None:
-    """Put a line under the title, in place: edition, seed, networks, versions, time."""
+    """Put edition, seed, networks, versions and time in a line under the title, in place."""
     from tools.executed import Execution
     from tools.facts import plain
 
@@ -155,7 +155,7 @@ def run_jupyter_book(project: Project) -> None:
     """Run Jupyter Book on the staged notebooks.
 
     Raises:
-        BuildError: It warns of anything or fails; the message has the warnings.
+        BuildError: It warns of anything or fails. The message has the warnings.
     """
     log = project.build / "render.log"
     project.build.mkdir(exist_ok=True)
@@ -213,7 +213,7 @@ def render(project: Project, profile: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = arguments(__doc__)
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
     args = parser.parse_args(argv)

@@ -28,7 +28,7 @@ LONGEST_SOCKET_NAME = 100
 KERNEL_START_SECONDS = 180
 KERNEL_END_SECONDS = 15
 THREADS = 1
-"""Threads of each numerical library: the order of sums, and so the last bits, depend on it."""
+"""Threads of each numerical library. The order of sums, so the last bits, depend on it."""
 
 
 def run_in_own_process(job: Job) -> Failure | None:
@@ -53,7 +53,7 @@ def _end_with_parent() -> None:
 
 
 def run_notebook(job: Job) -> Failure | None:
-    """Execute a notebook; return `None`, or what went wrong.
+    """Execute a notebook and return `None`, or what went wrong.
 
     The executed copy is written only if every cell ran, in one move.
     """
@@ -144,6 +144,6 @@ def _store(job: Job, notebook: NotebookNode) -> None:
 
 
 def _peak_megabytes() -> float:
-    """The most memory that the kernel had, which has ended: this process has no other children."""
+    """The most memory of the kernel, which has ended. This process has no other children."""
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)

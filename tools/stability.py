@@ -1,12 +1,12 @@
-"""How far the verdicts depend on the run: the quick edition over seeds and ways of rounding.
+"""How far the verdicts of the quick edition depend on seeds and on ways of rounding.
 
     python -m tools.stability               # every build of the matrix that is not done
     python -m tools.stability 0-avx2        # some builds, by name
-    python -m tools.stability -c 18 -c 06   # some chapters; the others stay as they are recorded
+    python -m tools.stability -c 18 -c 06   # some chapters, while the others stay as recorded
 
 What training finds depends on its random numbers and on the rounding of the processor. A build is
 the quick edition with one seed and one set of vector instructions (`ATEN_CPU_CAPABILITY`). Its
-verdicts go to `records/stability/<build>.json`; the executed notebooks lie in `_build/stability`,
+verdicts go to `records/stability/<build>.json`. The executed notebooks lie in `_build/stability`,
 so a build that was interrupted goes on. The book's page *How stable are the verdicts?* and the mark
 *depends on the run* come from these records.
 """
@@ -28,13 +28,13 @@ from tools.project import BuildError, Project
 
 SEEDS = range(5)
 ROUNDINGS = ("native", "avx2", "default")
-"""Vector instructions: all that the machine has, at most AVX2, none beyond the compiler's."""
+"""Vector instructions, all that the machine has, at most AVX2, or none beyond the compiler's."""
 
 KEPT = ("paper", "task", "prediction", "verdict", "measured", "score", "counts")
 """What is kept of a claim."""
 
 KEY = ["chapter", "paper", "task", "prediction", "place"]
-"""What tells a prediction from others; `place` is among those that agree in all the rest."""
+"""What tells a prediction from others. `place` is among those that agree in all the rest."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run(project: Project, build: Build, chapters: Sequence[str] = ()) -> None:
     Args:
         project: Where.
         build: Its seed and rounding.
-        chapters: By stem or number: the others stay as they are in the record. None for all.
+        chapters: By stem or number. The others stay as they are in the record. None for all.
 
     Raises:
         BuildError: If there is no such chapter, or nothing could be executed.
@@ -86,7 +86,7 @@ def run(project: Project, build: Build, chapters: Sequence[str] = ()) -> None:
 
 
 def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, Any]:
-    """What is kept of a build: where it ran, which chapters failed, every prediction's verdict."""
+    """What is kept of a build, namely where it ran, which chapters failed, and the verdicts."""
     chapters: dict[str, Any] = {}
     failed = []
     environment: Mapping[str, str] = {}
@@ -112,7 +112,7 @@ def facts_of(build: Build, project: Project, stems: Iterable[str]) -> dict[str, 
 def merged(
     old: Mapping[str, Any], new: Mapping[str, Any], stems: Collection[str]
 ) -> dict[str, Any]:
-    """A record with some chapters made anew; the environment is that of the new ones."""
+    """A record with some chapters made anew. The environment is that of the new ones."""
     failed = sorted({*old["failed"]} - {*stems} | {*new["failed"]})
     kept = {stem: claims for stem, claims in old["chapters"].items() if stem not in stems}
     chapters = dict(sorted((kept | new["chapters"]).items()))
@@ -142,7 +142,7 @@ def agreement(table: pd.DataFrame, *by: str) -> pd.Series:
 
     Args:
         table: As `stated` gives it.
-        by: Other columns: builds that differ in one of them are not compared.
+        by: Other columns. Builds that differ in one of them are not compared.
     """
     return table.groupby([*KEY, *by])["verdict"].agg(lambda found: found.value_counts(True).max())
 
@@ -164,7 +164,7 @@ def changing(builds: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the builds that are not done; return the exit status."""
+    """Run the builds that are not done, and return the exit status."""
     parser = arguments(__doc__)
     names = [build.name for build in MATRIX]
     parser.add_argument("names", nargs="*", help=f"builds; default: all of {', '.join(names)}")

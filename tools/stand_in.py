@@ -37,9 +37,9 @@ chapter.
 
 
 def stand_in(project: Project, stem: str, failure: Failure) -> NotebookNode:
-    """Make the stand-in of a chapter: all of its text, its code, and no results.
+    """Make the stand-in of a chapter, with all of its text, its code, and no results.
 
-    What other pages refer to is there: labels and figures.
+    What other pages refer to, labels and figures, is there.
 
     Raises:
         BuildError: Neither the source nor its pair can be read.

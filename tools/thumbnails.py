@@ -17,7 +17,7 @@ def on_white(picture: bytes) -> Image.Image:
 
 
 def thumbnail(picture: bytes) -> bytes:
-    """Shrink a PNG to fit into `THUMBNAIL_PIXELS`; a smaller one keeps its size."""
+    """Shrink a PNG to fit into `THUMBNAIL_PIXELS`. A smaller one keeps its size."""
     small = on_white(picture)
     small.thumbnail(THUMBNAIL_PIXELS, Image.Resampling.LANCZOS)
     written = BytesIO()

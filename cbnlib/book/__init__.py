@@ -1,1 +1,1 @@
-"""The book's furniture: figures, claims with verdicts, and what notebooks need around them."""
+"""What the book adds to its text: figures, claims with verdicts, and helpers of notebooks."""

@@ -1,8 +1,8 @@
 """Claims: a prediction with its tolerance, what was measured, and the verdict that follows.
 
-A notebook states each claim that it tests by `claim`. The verdict is computed from the numbers and
-the tolerance, here and again when the book collects all claims on one page; nobody writes it. It
-counts runs: an interval that reaches into the tolerance from both sides is no run within it.
+A notebook states each claim that it tests by `claim`. The verdict follows from the numbers and the
+tolerance. Nobody writes it, and the book computes it again when it collects all claims on one page.
+It counts runs. Values on both sides of the tolerance and none in it are no run within it.
 
 No outcome of training raises an error. A run that gives no number (it diverged, it kept no mode)
 counts as missing. A prediction for which no run gives a number is `not tested`.
@@ -59,33 +59,33 @@ class Claim:
     quantity: str
     """What the numbers are, with their unit if they have one."""
     values: tuple[float, ...]
-    """The measured numbers, one per run (seed, setting or both); those that are not finite are
+    """The measured numbers, one per run (seed, setting or both). Those that are not finite are
     left out on construction and counted in `missing`."""
     figure: str
     """Name of the figure that shows it, `fig-...`."""
     best: tuple[float, ...] = ()
     """The same quantity on the best known networks (lowest loss of a task, ridge and depth), which
-    training may have missed; empty if it is not measured there. It has a verdict of its own."""
+    training may have missed. Empty if not measured there. It has a verdict of its own."""
     at_least: float | None = None
     """Tolerance: the quantity is not below this."""
     at_most: float | None = None
     """Tolerance: the quantity is not above this."""
     tried: str = ""
-    """What was tried, or why it fails; shown unless the verdict is `reproduced`."""
+    """What was tried, or why it fails. Shown unless the verdict is `reproduced`."""
     added: str = ""
-    """If it, or its setting, came only after looking: when, and why. Shown with any verdict."""
+    """When and why it, or its setting, was added, if only after looking. Shown with any verdict."""
     check: str = ""
-    """Why it can hardly fail, if it is a check of theory and tools and no test: it is shown, but
+    """Why it can hardly fail, if it is a check of theory and tools and no test. It is shown, but
     not counted."""
     apart: str = ""
     """Why it says nothing for or against the paper's claim, if it does not: for example a coarse
-    network that beats the full one. It is neutral: shown with any verdict, and not counted."""
+    network that beats the full one. It is neutral. It is shown with any verdict and not counted."""
     untested: str = "No run gave a number."
-    """Why there may be no value; shown if the verdict is `not tested`."""
+    """Why there may be no value. Shown if the verdict is `not tested`."""
     missing: int = 0
     """How many runs gave no number."""
     unstable: bool = False
-    """Whether other builds of the same edition gave another verdict; the rendering of the book
+    """Whether other builds of the same edition gave another verdict. The rendering of the book
     knows and sets this."""
 
     def __post_init__(self) -> None:
@@ -162,7 +162,7 @@ class Claim:
 
     @property
     def measured(self) -> str:
-        """The median, with the smallest and the largest value; `nothing` if there is none."""
+        """The median, with the smallest and the largest value, or `nothing` if there is none."""
         if not self.values:
             return "nothing"
         value, low, high = (self.short(of(self.values)) for of in (statistics.median, min, max))
@@ -214,7 +214,7 @@ class Claim:
         return text
 
     def shown(self) -> dict[str, str]:
-        """What a notebook's page shows, by MIME type; the reasons stand on the page of claims."""
+        """What a notebook's page shows, by MIME type. The reasons stand on the page of claims."""
         subject = "our own" if self.paper == OWN else self.paper
         marks = {"came after looking": self.added, "is a check": self.check}
         marks["is neutral and does not count"] = self.apart
@@ -262,7 +262,7 @@ class Claim:
 
 
 def claim(paper: str, task: str, **about: Any) -> Claim:  # noqa: ANN401  # a Claim's fields
-    """State a claim in a notebook: shows the verdict there and hands it to the page of all claims.
+    """State a claim in a notebook, which shows the verdict and hands it to the page of all claims.
 
     Args:
         paper: As in `Claim`.
@@ -294,7 +294,7 @@ def claims_of(notebook: Mapping[str, Any]) -> list[Claim]:
 
 
 def _short(number: float, digits: int) -> str:
-    """So many digits and no trailing zeros; counts stay whole: 12, 0.0123, 1214, 115,000."""
+    """So many digits and no trailing zeros. Counts stay whole: 12, 0.0123, 1214, 115,000."""
     size = abs(number)
     if size < 1e5 and float(number).is_integer():
         return f"{number:.0f}"

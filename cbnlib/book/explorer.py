@@ -1,4 +1,4 @@
-"""Many runs behind three sliders, depth, ridge and time: one page without server or network.
+"""Many runs behind three sliders, depth, ridge and time, in one page without server or network.
 
 `explorer_data` makes a small table of the runs' spectra over training, `explorer_charts` draws it
 with Altair, and `explore` puts both into a page of its own (`cbnlib.book.explorer_page`).
@@ -32,7 +32,7 @@ SHAPES = (
     "triangle-left",
     "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
 )
-"""Markers of degree 0, 1, ..., so that degrees differ without colour; the last is a path."""
+"""Markers of degree 0, 1, ..., so that degrees differ without colour. The last is a path."""
 
 _LARGEST, _TOP = 2.5, 2.8  # rare larger values stand at the first, the counts at the second
 
@@ -62,11 +62,11 @@ def explorer_data(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         `depths`, `ridges` and `steps` (what the sliders stand for, ascending), `degrees` (how
-        many there are), `snapshots` (a row per run and step: `run` counts depths × ridges, `time`
-        the steps, `v` has the singular values in hundredths by layer, degree and rank, `kept` the
-        real dimensions above `KEPT` by layer, `degrees` those that layer L/2 keeps) and
-        `histories` (a row per run with the lists `step`, `fit` and `price`, which is
-        $\lambda\lVert\theta\rVert^2$).
+        many there are), `snapshots` and `histories`. A row of `snapshots` is a run at a step.
+        `run` counts depths × ridges, `time` the steps, `v` has the singular values in hundredths by
+        layer, degree and rank. `kept` has the real dimensions above `KEPT` by layer, `degrees`
+        those that layer L/2 keeps. A row of `histories` is a run, with the lists `step`, `fit` and
+        `price`, which is $\lambda\lVert\theta\rVert^2$.
 
     Raises:
         ValueError: If a combination is missing or stands twice, the steps or grids differ, or
@@ -212,7 +212,7 @@ def _level(value: float, dash: list[int]) -> alt.Chart:
 
 
 def _steps(data: Mapping[str, Any], name: str) -> alt.X:
-    """The horizontal axis of time; a square root gives room to the first steps."""
+    """The horizontal axis of time, where a square root gives room to the first steps."""
     scale = alt.Scale(type="sqrt", domain=[0, data["steps"][-1]])
     axis = alt.Axis(grid=False, tickCount=5, labelOverlap=True, format="d")
     title = "gradient step (square-root scale)"

@@ -1,7 +1,7 @@
-"""The page of the explorer: sliders, charts and a reading in words, in a frame of its own.
+"""The page of the explorer, with sliders, charts and a reading in words, in a frame of its own.
 
 Everything stands in the page, Vega included, and nothing is asked of another host. The frame keeps
-the page's styles and the book's apart; where it can, it takes over the book's theme and its own
+the page's styles and the book's apart. Where it can, it takes over the book's theme and its own
 height. Charts are drawn as SVG, so that the style sheet colours them.
 """
 
@@ -28,7 +28,7 @@ SCALE = {"light": (0.0, 0.6), "dark": (0.35, 1.0)}
 
 @dataclass(frozen=True)
 class Explorer:
-    """Charts that follow sliders; the value of a notebook cell shows it.
+    """Charts that follow sliders. The value of a notebook cell shows it.
 
     Attributes:
         data: What `cbnlib.book.explorer.explorer_data` returned.
@@ -75,7 +75,7 @@ class Explorer:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """For notebooks: where HTML cannot be shown, the picture is."""
+        """For notebooks, which show the picture where they cannot show HTML."""
         return {
             "text/html": self.html(),
             "image/png": base64.b64encode(self.picture).decode(),
@@ -98,7 +98,7 @@ def _in_script(value: object) -> str:
 
 
 def _attribute(text: str) -> str:
-    """Text as the value of an attribute in double quotes; angle brackets may stand there."""
+    """Text as the value of an attribute in double quotes, where angle brackets may stand."""
     return text.replace("&", "&amp;").replace('"', "&quot;")
 
 

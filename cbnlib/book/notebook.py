@@ -39,7 +39,7 @@ ORIGINS = "cbnlib-origins"
 def start(profile: str) -> Profile:
     """Check the profile, set how figures and tables look, and fix what a run's bits depend on.
 
-    One thread: the layers are small, so more would not help, and the sums keep their order.
+    One thread, because the layers are small: more would not help, and the sums keep their order.
 
     Returns:
         The profile.
@@ -81,7 +81,7 @@ def _plain(value: object) -> object:
 
 
 class _NotAvailable:
-    """Reads "not available"; without quotes, so the book applies no number format to it."""
+    """Reads "not available", without quotes, so the book applies no number format to it."""
 
     def __repr__(self) -> str:
         return NOT_AVAILABLE
@@ -91,7 +91,7 @@ def spread(values: Iterable[float], digits: str = ".2f") -> str:
     """The median of numbers with the smallest and the largest, in words for the prose.
 
     Args:
-        values: Numbers; those that are not finite are left out.
+        values: Numbers. Those that are not finite are left out.
         digits: How a number is formatted.
 
     Example:
@@ -109,7 +109,7 @@ def listed(values: Iterable[float], digits: str = "g") -> str:
     """Numbers one after the other, in words for the prose.
 
     Args:
-        values: Numbers; one that is not finite reads "not available".
+        values: Numbers. One that is not finite reads "not available".
         digits: How a number is formatted.
 
     Example:
@@ -149,7 +149,7 @@ def typical_and_best(runs: Sequence[Run], *known: Run | None) -> dict[str, Run]:
 
     Args:
         runs: Of one task, ridge and depth.
-        known: Other networks of the same problem: of the records (`best_known_of`) or a search
+        known: Other networks of the same problem, from the records (`best_known_of`) or a search
             (`SearchResult.network`). None where there is none.
 
     Returns:
@@ -165,9 +165,9 @@ def typical_and_best(runs: Sequence[Run], *known: Run | None) -> dict[str, Run]:
 def runs_of(
     experiments: Sequence[Experiment], profile: Profile, *, data_folder: str = ""
 ) -> list[list[Run]]:
-    """The runs of a notebook's experiments: trained now, or (profile `paper`) from the records.
+    """The runs of a notebook's experiments, trained now or (profile `paper`) from the records.
 
-    A run whose training failed is one of the list; it says why in `Run.failure`, and its cell names
+    A run whose training failed is one of the list. It says why in `Run.failure`, and its cell names
     it. In the profile `paper` a committed record in `records` is used if it is that of exactly this
     experiment, whichever chapter it was trained for. Without one the experiment is trained and kept
     in `_build/runs`, where a run that was killed goes on.
@@ -196,7 +196,7 @@ def runs_of(
 
 
 def _records(wanted: Sequence[Experiment | Search], folder: str) -> tuple[list[Path], Path]:
-    """Where records lie, and where what has none is kept; notes what was looked for."""
+    """Where records lie, and where what has none is kept. Notes what was looked for."""
     records = records_root()
     _publish({}, {ASKED: [one.digest()[:12] for one in wanted]})
     return [records], records.parent / "_build" / folder
@@ -207,7 +207,7 @@ def best_known_of(experiment: Experiment, profile: Profile) -> Run | None:
 
     Args:
         experiment: Its task, its network but for the width, and its ridge make the problem.
-        profile: Only `paper` has records; None is returned in the others.
+        profile: Only `paper` has records. None is returned in the others.
 
     Raises:
         RecordError: If the record is damaged.
@@ -225,11 +225,11 @@ def best_known_of(experiment: Experiment, profile: Profile) -> Run | None:
 def searches_of(
     plans: Sequence[Search], profile: Profile, *, data_folder: str = ""
 ) -> list[SearchResult]:
-    """The results of searches over budgets: made now, or (profile `paper`) from the records.
+    """The results of searches over budgets, made now or (profile `paper`) from the records.
 
     Args:
         plans: What to search. In the profile `paper` a committed table in `records` is used if it
-            is that of exactly this search; without one it is searched in `_build/searches`, where
+            is that of exactly this search. Without one it is searched in `_build/searches`, where
             one that was killed goes on.
         profile: As in `runs_of`.
         data_folder: As in `runs_of`.
@@ -249,13 +249,13 @@ def searches_of(
 
 
 def origins(runs: Iterable[Run]) -> pd.DataFrame:
-    """Where runs come from, for the reader: trained here or from records, when, on what.
+    """Where runs come from, for the reader (trained here or from records, when, on what).
 
     Also shows how many came from where, and hands that to the line of facts on the book's page.
 
     Returns:
-        A row for each combination of origin, versions and machine: number of networks, dates of
-        the first and the last, seconds of training in all (an ensemble's count once).
+        A row for each combination of origin, versions and machine. It has the number of networks,
+        the dates of the first and the last, and all seconds of training (an ensemble's once).
     """
     columns = ["processor", "threads", "torch", "cbnlib"]
     counts = {"from records": 0, "trained here": 0}
@@ -279,7 +279,7 @@ def origins(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def _publish(data: dict[str, str], metadata: dict[str, object]) -> None:
-    """Leave an output in the notebook; nothing is shown of one without data."""
+    """Leave an output in the notebook, and show nothing of one without data."""
     from IPython.core.getipython import get_ipython
 
     if shell := get_ipython():
@@ -287,7 +287,7 @@ def _publish(data: dict[str, str], metadata: dict[str, object]) -> None:
 
 
 def summary(runs: Iterable[Run], columns: Sequence[str]) -> pd.DataFrame:
-    """A table of runs, one in a row; failed ones, too.
+    """A table of runs, one in a row, with the failed ones.
 
     Args:
         runs: What to show.
@@ -327,7 +327,7 @@ def central_modes(run: Run) -> tuple[tuple[KeptMode, ...], int]:
 
 
 def shortest(step: Callable[[], object], repeats: int) -> float:
-    """Milliseconds of processor time of the shortest repeat: other work may disturb the rest."""
+    """Milliseconds of processor time of the shortest repeat, as other work may disturb the rest."""
     clock = [time.process_time()]
     for _ in range(repeats):
         step()

@@ -1,4 +1,4 @@
-"""The book's figures: functions that draw arrays on given axes, and nothing else."""
+"""The book's figures as functions that draw arrays on given axes, and nothing else."""
 
 from collections.abc import Sequence
 
@@ -62,7 +62,7 @@ def plot_heat_map(ax: Axes, spectra: Sequence[Spectrum], *, relative: bool = Fal
 
 
 DEGREE_MARKERS = "osD^vPXp"
-"""Markers of degree 0, 1, ..., so that degrees differ without colour; the last for all above."""
+"""Markers of degree 0, 1, ..., so that degrees differ without colour. The last is for all above."""
 
 
 def set_style() -> None:
@@ -81,7 +81,7 @@ def say_missing(ax: Axes, text: str = "no network to draw") -> Axes:
 
 
 def degree_color(degree: int, largest: int) -> tuple[float, float, float, float]:
-    """Colour of a degree: light for high, dark for low ones, ordered in grey, too (viridis)."""
+    """Colour of a degree, light for high and dark for low, ordered in grey, too (viridis)."""
     return mpl.colormaps["viridis"](0.92 * degree / max(1, largest))
 
 
@@ -93,16 +93,16 @@ def plot_spectra(
     largest_degree: int | None = None,
     highest: float | None = None,
 ) -> Axes:
-    r"""Draw the book's signature figure: singular values by layer, coloured by degree.
+    r"""Draw the book's signature figure, singular values by layer, coloured by degree.
 
-    Every point is one singular direction at one mode; within a layer, degrees stand side by side,
+    Every point is one singular direction at one mode. Within a layer, degrees stand side by side,
     lowest first.
 
     Args:
         ax: Where to draw.
-        spectra: One spectrum per layer, first layer first; none (the run failed) is written there.
+        spectra: One spectrum per layer, first layer first. Without any (failed), it says so.
         quantity: What the values are, for the vertical axis.
-        largest_degree: Degree at which colours and markers end; higher ones look like it.
+        largest_degree: Degree at which colours and markers end. Higher ones look like it.
             None for the largest degree there is, at most 7.
         highest: Where the vertical axis ends. A layer with larger values, which are not drawn,
             says how large they are. None for an axis that shows all values.
@@ -142,12 +142,12 @@ def plot_spectra(
 def plot_frequency_map(ax: Axes, values: ArrayLike, *, vmax: float | None = None) -> AxesImage:
     r"""Draw a value at every frequency of a 2-D grid, the constant frequency centred.
 
-    On an even axis the frequencies $-n/2$ and $n/2$ are the same; both are drawn.
+    On an even axis the frequencies $-n/2$ and $n/2$ are the same, and both are drawn.
 
     Args:
         ax: Where to draw.
         values: One number per frequency in the order of `fft2`, shape `[n1, n2]`.
-        vmax: Value of the darkest colour; None for the largest value.
+        vmax: Value of the darkest colour. None for the largest value.
 
     Returns:
         The image, for a colour bar.

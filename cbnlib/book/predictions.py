@@ -32,11 +32,11 @@ def read_predictions(text: str) -> list[dict[str, Any]]:
         text: What the page exported, JSON.
 
     Returns:
-        One entry per run: the settings, the `layer` that was predicted, `predicted` and `kept` in
-        real dimensions. `kept` is None if the run diverged.
+        One entry per run, with the settings, the `layer` that was predicted, and `predicted` and
+        `kept` in real dimensions. `kept` is None if the run diverged.
 
     Raises:
-        ValueError: If the text is no such export; the message says why.
+        ValueError: If the text is no such export. The message says why.
 
     Example:
         >>> read_predictions('{"format": "cbn-predictions", "version": 2, "predictions": []}')
@@ -79,7 +79,7 @@ def _check(prediction: object, name: str) -> None:
 
 
 def merge_predictions(files: Iterable[Path]) -> Merged:
-    """The predictions of a class: one export per file.
+    """The predictions of a class, from one export per file.
 
     A file that is no export, or has the same predictions as an earlier one, is left out.
 

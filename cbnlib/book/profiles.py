@@ -1,10 +1,10 @@
-"""The editions of the book: what the parameter `profile` of a notebook may be."""
+"""The editions of the book, which are the values of the parameter `profile` of a notebook."""
 
 from typing import Literal, cast, get_args
 
 Profile = Literal["quick", "paper", "smoke", "smoke-zeros", "smoke-diverged"]
 """`quick` trains small networks, `paper` shows the records of full-size runs. The others are the
-project's own (`cbnlib.book.smoke`): notebooks must cope with what such training leaves."""
+project's own (`cbnlib.book.smoke`). Notebooks must cope with what such training leaves."""
 
 PROFILES: tuple[str, ...] = get_args(Profile)
 

@@ -1,4 +1,4 @@
-"""Figures behind a slider that works in a static page: one picture at a time, play and pause.
+"""Figures behind a slider in a static page, one picture at a time, with play and pause.
 
 Everything stands in the page itself. matplotlib's own `to_jshtml` loads a font from another host.
 """
@@ -22,12 +22,12 @@ with extra("book"):
     from PIL import Image
 
 COLOURS = 64
-"""Of the pictures, which are WebP without loss: a quarter of what PNG takes for all colours."""
+"""Of the pictures. They are WebP without loss, a quarter of a PNG's size with all colours."""
 
 
 @dataclass(frozen=True)
 class Slideshow:
-    """Pictures with a slider; the value of a notebook cell shows it.
+    """Pictures with a slider. The value of a notebook cell shows it.
 
     Attributes:
         pictures: WebP files.
@@ -40,7 +40,7 @@ class Slideshow:
     description: str
 
     def html(self) -> str:
-        """The slider with all pictures; without JavaScript it is the last picture."""
+        """The slider with all pictures, or the last picture without JavaScript."""
         sources = [f"data:image/webp;base64,{_base64(picture)}" for picture in self.pictures]
         facts = {"sources": sources[:-1], "labels": self.labels, "text": self.description}
         data = json.dumps(facts).replace("<", "\\u003c")  # no tag ends the script
@@ -55,7 +55,7 @@ class Slideshow:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """For notebooks: where HTML cannot be shown, the last picture is."""
+        """For notebooks, which show the last picture where they cannot show HTML."""
         return {
             "text/html": self.html(),
             "image/png": _base64(_as_png(self.pictures[-1])),
@@ -71,7 +71,7 @@ def slideshow(
     Args:
         frames: What the slider says, such as the step, and the figure. From a generator, only one
             figure is open at a time.
-        description: What there is to see, for those who cannot see it; the label is added to it.
+        description: What there is to see, for those who cannot see it. The label is added to it.
         dpi: Dots per inch of the pictures.
 
     Raises:

@@ -1,8 +1,8 @@
 """Runs for the profiles `smoke`, `smoke-zeros` and `smoke-diverged`.
 
 What training finds differs from machine to machine, so a notebook must cope with every outcome.
-These profiles make the extreme ones: after `STEPS` steps no network has learned; with weights of
-zero no network keeps a mode; and training failed for one network of each group.
+These profiles make the extreme ones. After `STEPS` steps no network has learned. With weights of
+zero no network keeps a mode. And training failed for one network of each group.
 """
 
 import math
@@ -23,7 +23,7 @@ from cbnlib.training.budget import Budget
 from cbnlib.training.train import evaluate
 
 STEPS, SNAPSHOTS, DATA = 20, 4, 64
-"""Of a run: steps, spectra over training, and samples of a task that makes its own."""
+"""A run's steps, its spectra over training, and the samples of a task that makes its own."""
 
 
 def smoke_runs(
@@ -59,8 +59,8 @@ def smoke_searches(
 
     Args:
         plans: What to search, for a moment.
-        profile: As in `smoke_runs`: all weights zero, so no budget is used and all losses are
-            equal; or every second budget failed.
+        profile: As in `smoke_runs`. Either all weights are zero, so no budget is used and all
+            losses are equal, or every second budget failed.
         folder: Where the records go.
         data_folder: As in `run_experiment`.
     """

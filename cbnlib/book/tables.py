@@ -23,7 +23,7 @@ def set_tables() -> None:
 
 
 def short(value: object) -> str:
-    """A value as text: three significant digits, whole from 100 on; yes or no; texts as they are.
+    """A value as text: three significant digits (whole from 100 on), yes or no, or the text itself.
 
     Example:
         >>> [short(value) for value in (0.15, 41.963, 1641.8, 1.25e-9, math.inf)]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 ASKED = "cbnlib-asked"
-"""Where the metadata of a notebook's output hold which records it looked for: the starts of their
-experiments' digests."""
+"""Where the metadata of a notebook's output hold which records it looked for, as the starts of
+their experiments' digests."""
 
 NO_RECORDS = (
     "there are no records here: neither the current folder nor a folder above it is a copy of the "
@@ -16,11 +16,11 @@ NO_RECORDS = (
 def records_root() -> Path:
     """The folder `records` of the repository, which has `pyproject.toml` beside it.
 
-    The current folder comes first, then the folders above it, then the folder that cbnlib itself
-    was imported from: the repository again, if the library was installed with `pip install -e`.
+    The current folder comes first, then the folders above it. The folder that cbnlib itself was
+    imported from is last. It is the repository, too, if `pip install -e` installed the library.
 
     Raises:
-        FileNotFoundError: If no repository was found, as on Colab; the message says what to do.
+        FileNotFoundError: If no repository was found, as on Colab. The message says what to do.
     """
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training loop on disk, so that a killed run goes on with its bits.
+"""Checkpoints keep a training loop's state on disk, so that a killed run goes on with its bits.
 
 A checkpoint is one file of arrays, its facts among them as the bytes of a JSON document. A new one
 replaces the old one in one move, so that whenever the process is killed, one of them is there.
@@ -37,12 +37,12 @@ class Checkpointer:
         seconds: float = SECONDS,
         snapshots: SpectraRecorder | None = None,
     ) -> None:
-        """Look at the clock; nothing is written yet.
+        """Look at the clock, and write nothing yet.
 
         Args:
-            folder: Where the checkpoint goes; it must exist, and no other process may be using it.
+            folder: Where the checkpoint goes. It must exist and be used by no other process.
             digest: Digest of the experiment.
-            seconds: Time between two checkpoints; 0 saves after every step.
+            seconds: Time between two checkpoints. With 0 it saves after every step.
             snapshots: Goes with the loop's state.
         """
         self.path, self.digest, self.snapshots = folder / CHECKPOINT, digest, snapshots
@@ -56,7 +56,7 @@ class Checkpointer:
         return self._before + time.monotonic() - self._start
 
     def resume(self, loop: TrainingLoop) -> bool:
-        """Put the checkpoint back into a loop at its start; return whether there was a good one.
+        """Put the checkpoint back into a loop at its start. Return whether there was a good one.
 
         Raises:
             ForeignRecordError: If it is that of another experiment.
@@ -69,7 +69,7 @@ class Checkpointer:
         except store.ForeignRecordError:
             raise
         except store.RecordError:
-            return False  # damaged: training from step 0 ends the same
+            return False  # damaged, and training from step 0 ends the same
         loop.restore(state)
         if self.snapshots is not None:
             self.snapshots.restore(facts["snapshots"], state.tensors)
@@ -77,7 +77,7 @@ class Checkpointer:
         return True
 
     def after_step(self, loop: TrainingLoop) -> None:
-        """Save if it is time, or if this was the last step: what comes after may take long, too."""
+        """Save if it is time or this was the last step, as what comes after may take long, too."""
         if loop.finished or time.monotonic() - self._saved >= self.seconds:
             self.save(loop)
 
@@ -101,7 +101,7 @@ class Checkpointer:
         self._saved = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the checkpoint: the run is over."""
+        """Remove the checkpoint, because the run is over."""
         for path in (self.path, self._temporary):
             path.unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ Much of it is noise at modes absent from the data. Outputs of trained networks a
 """
 
 LARGE = 2**16
-"""Bytes from which a layer's weights are kept in 16 bits instead of 32: about three digits."""
+"""Bytes from which a layer's weights are kept in 16 bits (about three digits) instead of 32."""
 
 _AT_ONCE = 2**22  # entries of the outer products that are made at once
 
@@ -32,12 +32,12 @@ class CompactLayer:
 
     Attributes:
         form: `factors` or `dense`.
-        arrays: For `dense`, `weight`: the parameter. For `factors`, with K kept singular
-            directions $\sigma uv^*$, `mode`: where each stands among the stored frequencies, int32,
-            shape `[K]`; `left`: $\sigma u$, `[K, c_out, 2]`; `right`: $\bar v$, `[K, c_in, 2]`,
-            real and imaginary parts. Weights are float32, or float16 in a layer of `LARGE` bytes.
+        arrays: Float32, or float16 in a layer of `LARGE` bytes. For `dense`, `weight` is the
+            parameter. For `factors`, with K kept singular directions $\sigma uv^*$, `mode` (int32,
+            `[K]`) is their places among the stored frequencies. Real and imaginary parts are in
+            `left`, $\sigma u$, of shape `[K, c_out, 2]`, and `right`, $\bar v$, `[K, c_in, 2]`.
         norm: $\lVert W\rVert_F^2$ of the layer that was compacted.
-        discarded: The part of it that the kept directions lack; 0 for `dense`.
+        discarded: The part of it that the kept directions lack. It is 0 for `dense`.
     """
 
     form: Literal["factors", "dense"]
@@ -50,10 +50,10 @@ class CompactLayer:
 def compact(layer: CircularConv, *, budget: float = BUDGET) -> CompactLayer:
     r"""Take the smaller of a layer's two forms.
 
-    For the factors, singular directions of the whole layer are left out, smallest first, while
-    their squares, counted with multiplicity, sum to at most `budget` times $\lVert W\rVert_F^2$ and
-    each is at most `budget ** 0.5` times the largest one. Layers with a window smaller than the
-    grid stay dense.
+    For the factors, singular directions of the whole layer are left out, smallest first. Their
+    squares, counted with multiplicity, sum to at most `budget` times $\lVert W\rVert_F^2$. Each is
+    at most `budget ** 0.5` times the largest one. Layers with a window smaller than the grid stay
+    dense.
 
     Args:
         layer: A convolution in either parametrisation.

@@ -1,6 +1,6 @@
 """An experiment as plain data, so that it can be hashed, stored and found again.
 
-A run can be looked up before it is trained because all that its result depends on (task, network,
+A run can be looked up before it is trained. All that its result depends on (task, network,
 training, seeds) has one canonical text, whose SHA-256 names its record.
 """
 
@@ -23,7 +23,7 @@ from cbnlib.training.config import TrainConfig
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 
 FORMAT = 1
-"""Version of `Experiment.facts`; raised when the meaning of a fact changes."""
+"""Version of `Experiment.facts`, raised when the meaning of a fact changes."""
 
 EXPLICIT = "explicit"
 """The `Experiment.start` from the network of S3."""
@@ -46,7 +46,7 @@ enter its default here, provided that the default does what was done before the 
 
 
 def canonical(value: JSON) -> str:
-    """Canonical JSON of a value: sorted keys, no spaces, floats in their shortest exact form.
+    """Canonical JSON of a value, with sorted keys, no spaces, and floats in shortest exact form.
 
     Raises:
         ValueError: If a number is NaN or infinite.
@@ -79,7 +79,7 @@ def _flag(value: object) -> object:
 
 
 def _axes(value: object) -> object:
-    """An integer per axis; a plain one if there is one axis."""
+    """An integer per axis, or a plain one if there is one axis."""
     if not isinstance(value, list | tuple):
         return _integer(value)
     axes = [_integer(n) for n in value]
@@ -100,7 +100,7 @@ _CANONICAL: dict[object, Callable[[object], object]] = {
 }
 """Normal form of an option's value, by the annotation of the task's parameter.
 
-What is no value of that kind stays as it is: the task refuses it.
+What is no value of that kind stays as it is, and the task refuses it.
 """
 
 
@@ -109,7 +109,7 @@ class TaskSpec:
     """A task by name with its options, so that it can be hashed without being loaded.
 
     Two specs are equal if they name the same task with the same options, given or by default.
-    Values that mean the same are the same: 1 and 1.0 or True, a circle of `(8,)` and 8 pixels.
+    Values that mean the same are the same, such as 1 and 1.0 or True, or `(8,)` and 8 pixels.
 
     Raises:
         ValueError: On construction, if there is no such task or option, an option is missing, or
@@ -124,7 +124,7 @@ class TaskSpec:
     name: str
     """Key of `cbnlib.tasks.TASKS`."""
     options: Mapping[str, JSON]
-    """The task's options, with defaults, as JSON holds them: tuples become lists."""
+    """The task's options, with defaults, as JSON holds them (tuples become lists)."""
 
     def __post_init__(self) -> None:
         """Check the options against the task and fill in the defaults."""
@@ -161,8 +161,8 @@ class TaskSpec:
         """Make the task.
 
         Args:
-            data_folder: Where the files of a task that reads files lie; no part of what the task
-                is. None lets the task find or download them.
+            data_folder: Where the files of a task that reads files lie. It is no part of what the
+                task is. None lets the task find or download them.
         """
         make = TASKS[self.name]
         takes_folder = "folder" in inspect.signature(make).parameters
@@ -176,7 +176,7 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Definition of a run: networks of one config, trained for each task and seed.
+    """Definition of a run that trains networks of one config for each task and seed.
 
     The networks come in the order of tasks × seeds. Several are trained as an ensemble.
 
@@ -192,13 +192,13 @@ class Experiment:
     training: TrainConfig
     """Configuration of their training. Its seed orders the samples."""
     seeds: tuple[int, ...]
-    """Seeds of the weights: one network per seed and task."""
+    """Seeds of the weights, with one network per seed and task."""
     label: str = ""
-    """For people and folder names; no part of what the experiment is."""
+    """For people and folder names. It is no part of what the experiment is."""
     start: str = ""
-    """Initial weights; empty: a new network. A digest: the network of that experiment,
-    with identity layers put in if it is shallower. `explicit`: the network that proves S3, with
-    spare channels drawn from the seed; for the task `low_pass`."""
+    """Initial weights. If empty, a new network. A digest stands for the network of that experiment,
+    with identity layers put in if it is shallower. `explicit` is the network that proves S3, with
+    spare channels drawn from the seed. It is for the task `low_pass`."""
 
     def __post_init__(self) -> None:
         """Check tasks, seeds and start, write the budget in its one form."""
@@ -238,7 +238,7 @@ class Experiment:
         return [(task, seed) for task in self.tasks for seed in self.seeds]
 
     def facts(self) -> dict[str, Any]:
-        """All that the result depends on, as JSON: every field with its value, none by default.
+        """All that the result depends on, as JSON, with every field, defaults included.
 
         What `NEUTRAL` lists is left out.
         """

@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """One network; entries that equal their default are left out.
+    """One network. Entries that equal their default are left out.
 
     In fit, norm and the history of a network that failed, null stands for NaN and infinity.
     """
@@ -48,7 +48,7 @@ class Network:
     snapshots: list[int]
     layers: list[Layer]
     history: dict[str, list[float | None]] | None = None
-    """None: that of the first network."""
+    """None for that of the first network."""
     held_out: HeldOut | None = None
     failure: str = ""
 
@@ -77,10 +77,10 @@ class Document:
 
 
 def from_json(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # what the hint says
-    """A JSON value as what a type hint says; a dataclass from an object with its fields.
+    """A JSON value as what a type hint says, a dataclass from an object with its fields.
 
     Raises:
-        ValueError: If something is missing, unknown, or of another kind; says where.
+        ValueError: If something is missing, unknown, or of another kind. It says where.
     """
     inner: tuple[Any, ...] = get_args(hint)
     origin: Any = get_origin(hint)
@@ -97,7 +97,7 @@ def from_json(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401  # what
         return origin(from_json(inner[0], v, f"{where}[]") for v in value)
     if origin is dict and isinstance(value, dict):
         return {k: from_json(inner[1], v, f"{where}.{k}") for k, v in value.items()}
-    # A whole number may stand for a float; True and False are no numbers.
+    # A whole number may stand for a float. True and False are no numbers.
     kinds = (int, float) if hint is float else (hint,)
     if hint is not Any and type(value) not in kinds and value not in inner:
         name = hint.__name__ if isinstance(hint, type) else hint

@@ -1,4 +1,4 @@
-"""The best network known: the records that hold networks for one problem, and the lowest loss.
+"""The best network known, from the records of one problem, by the lowest loss.
 
 A problem is a task, the shape of the network but for its width, and the ridge. A wider network can
 do all that a narrower one can, so the loss of a narrower one is within its reach, too.
@@ -84,7 +84,7 @@ def best_known(experiment: Experiment, records: Path) -> Known | None:
         records: The folder that holds the records.
 
     Returns:
-        Where it is; None if no record is of this problem.
+        Where it is, or None if no record is of this problem.
     """
     problem = problem_of(experiment)
     return min((one for one in known_networks(records) if one.problem == problem), default=None)

@@ -1,4 +1,4 @@
-"""Runs: networks trained on tasks, with what they reached and what they cost.
+"""Runs are networks trained on tasks, with what they reached and what they cost.
 
 `run_task` is the short way. `run_experiment` keeps checkpoints and a record on disk, `obtain` looks
 for a record first.
@@ -48,11 +48,11 @@ def run_task(
 ) -> Run:
     """Draw a network, train it on a task and measure it on all of the task's data.
 
-    The run has no spectra; `weight_spectra` and `pre_activation_spectra` give those at the end.
+    The run has no spectra. `weight_spectra` and `pre_activation_spectra` give those at the end.
 
     Args:
         task: The data and the loss that goes with them.
-        network: Sizes, head and initial gain; its grid must be the task's.
+        network: Sizes, head and initial gain. Its grid must be the task's.
         training: Ridge, optimiser, schedule, steps, and the one seed of the run, which draws the
             weights, too.
         progress: Whether to draw a progress bar.
@@ -60,7 +60,7 @@ def run_task(
     Raises:
         ValueError: If task, network and training do not fit together.
         TypeError: If one of them is of another kind.
-        TrainingDivergedError: If training fails; see `train`.
+        TrainingDivergedError: If training fails. See `train`.
     """
     check_type("task", task, Task)
     check_type("network", network, CNNConfig)
@@ -84,19 +84,19 @@ def obtain(
     data_folder: str | Path | None = None,
     progress: bool = True,
 ) -> list[Run]:
-    """The runs of an experiment: from a record if there is one, trained otherwise.
+    """The runs of an experiment, from a record if there is one, trained otherwise.
 
     Args:
         experiment: What to run.
         records: Folders that hold records, searched in order for one whose name ends in the start
             of the digest, whatever its label.
-        workspace: Where an experiment without a record is run, in its own folder; None keeps
+        workspace: Where an experiment without a record is run, in its own folder. None keeps
             nothing on disk.
         data_folder: As in `run_experiment`.
         progress: Whether to draw a progress bar.
 
     Raises:
-        RecordError: If a record on the way is damaged or not what its name says; it is never
+        RecordError: If a record on the way is damaged or not what its name says. It is never
             replaced silently.
         ValueError: As in `run_experiment`.
     """
@@ -121,7 +121,7 @@ def folder_of(experiment: Experiment, root: Path) -> Path:
         root: Where experiments' folders lie.
 
     Returns:
-        The one whose name ends in the start of the digest; if there is none, where it would be.
+        The one whose name ends in the start of the digest. If there is none, where it would be.
     """
     own = root / experiment.folder_name
     found = _folders(experiment.digest(), root)
@@ -144,14 +144,14 @@ def run_experiment(
 
     Args:
         experiment: What to run.
-        folder: The experiment's own folder, made if need be. Checkpoints lie there
-            during training, and a run that was killed goes on from the last of them; at the
-            end the record remains, `folder/record`. A second process waits for the first. None
-            keeps nothing on disk.
+        folder: The experiment's own folder, made if need be. Checkpoints lie there during
+            training, and a run that was killed goes on from the last of them. At the end the
+            record remains, `folder/record`. A second process waits for the first. None keeps
+            nothing on disk.
         data_folder: Where the files of a task that reads files lie.
         records: Folders in which the record of the experiment's `start` may lie, besides the one
             that `folder` is in.
-        checkpoint_seconds: Time between two checkpoints; 0 saves after every step.
+        checkpoint_seconds: Time between two checkpoints. With 0 it saves after every step.
         progress: Whether to draw a progress bar.
 
     Returns:
@@ -161,7 +161,7 @@ def run_experiment(
     Raises:
         RecordError: If the folder has a damaged record, or one of another experiment.
         ValueError: If tasks, network and training do not fit together, or the run is too large for
-            a record; that is said before training.
+            a record. It is raised before training.
         FileNotFoundError: If the experiment goes on from another one and that has no record there.
     """
     check_type("experiment", experiment, Experiment)
@@ -186,12 +186,12 @@ def run_experiment(
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder; a killed one's lock ends with it."""
+    """Wait until no other process works in the folder. A killed one's lock ends with it."""
     lock = folder / "lock"
     with FileLock(lock):
         yield
     # Who waits for the removed file finds the record, and so does who makes it anew. Windows
-    # removes no file that another process has open: that one will do it.
+    # removes no file that another process has open, so that one will do it.
     with suppress(OSError):
         lock.unlink()
 
@@ -318,7 +318,7 @@ def _folders(digest: str, root: Path) -> list[Path]:
 
 
 def record_of(digest: str, roots: Sequence[Path]) -> Path | None:
-    """The record of an experiment, by its digest; None if there is none.
+    """The record of an experiment, by its digest, or None if there is none.
 
     Args:
         digest: The experiment's.
@@ -349,7 +349,7 @@ def _unmeasured(
 
 
 def _measured(run: Run, task: Task, recorder: SpectraRecorder | None = None) -> Run:
-    """The run with what its network reached; with a recorder, its snapshots and activations."""
+    """The run with what its network reached and, with a recorder, its snapshots and activations."""
     model = run.model
     if not is_finite(model):
         return failed(run, "the weights became NaN or infinite at the last step")

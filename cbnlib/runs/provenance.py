@@ -1,4 +1,4 @@
-"""Provenance of a run: its date, its machine and the versions used."""
+"""Provenance of a run, which is its date, its machine and the versions used."""
 
 import datetime
 import functools
@@ -82,7 +82,7 @@ def commit_of(root: Path, *parts: str) -> str:
         parts: The files and folders in it that count.
 
     Returns:
-        The commit's name, followed by `with changes` if a part differs from it; an empty string if
+        The commit's name, followed by `with changes` if a part differs from it. An empty string if
         the folder is not the root of a checkout or there is no git.
     """
     located = _git(root, "rev-parse", "--show-toplevel", "HEAD")

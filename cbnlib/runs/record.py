@@ -1,7 +1,7 @@
 """Finished experiments to and from sealed folders.
 
-A record redraws every figure of its runs without training and without the data: `record.json` says
-what was run, where, and how it went; `arrays.npz` holds spectra, weights and a few examples.
+A record redraws every figure of its runs without training and without the data. `record.json` says
+what was run, where, and how it went. `arrays.npz` holds spectra, weights and a few examples.
 """
 
 import math
@@ -52,8 +52,8 @@ def save_record(folder: Path, experiment: Experiment, runs: list[Run]) -> None:
         runs: Its runs, in its order, with activations and at least one snapshot of the spectra.
 
     Raises:
-        ValueError: If `load_record` would refuse it: a number is NaN or infinite, say. Nothing is
-            written then.
+        ValueError: If `load_record` would refuse it, for example because a number is NaN or
+            infinite. Nothing is written then.
         FileExistsError: If there is something already.
     """
     arrays: dict[str, Tensor] = {}
@@ -147,10 +147,10 @@ def load_record(folder: Path, digest: str | None = None) -> tuple[Experiment, li
 
     Args:
         folder: The sealed folder.
-        digest: Digest of the experiment that it must be a record of; None takes any.
+        digest: Digest of the experiment that it must be a record of. None takes any.
 
     Returns:
-        The experiment with its label, and its runs in order; their provenance is `record`.
+        The experiment with its label, and its runs in order. Their provenance is `record`.
 
     Raises:
         ForeignRecordError: If it is undamaged, but of another kind, format version or experiment.

@@ -33,7 +33,7 @@ class TaskFacts:
         name: Its name in tables and titles.
         samples: Size of the data set.
         grid: Pixels per axis.
-        variance: As `Task.variance`; None for labels, which have none.
+        variance: As `Task.variance`. None for labels, which have none.
         loss: The kind of data loss for the targets.
         sha256_x: Digest of the inputs' bytes.
         sha256_y: Digest of the targets' bytes.
@@ -88,18 +88,18 @@ class Run:
         network: Configuration of the network.
         training: Configuration of its training.
         model: The trained network. From a record, it agrees with the one that was trained to about
-            3e-3 of the layers' norms; `fit`, `norm` and `weight_spectra` are those of the original.
-        history: The course of the training; in an ensemble, the mean over its members.
+            3e-3 of the layers' norms. `fit`, `norm` and `weight_spectra` are those of the original.
+        history: The course of the training. In an ensemble, the mean over its members.
         fit: The data loss over the whole data set at the end.
         norm: $\lVert\theta\rVert^2$ at the end.
         task: Facts about the task.
         provenance: When, on what and how long it was trained.
-        spectra: Spectra over training, from step 0 to the end; empty if none were taken.
+        spectra: Spectra over training, from step 0 to the end. Empty if none were taken.
         activations: Activation spectra over the data at the end, of more than `MEASURED` samples
-            over the first `MEASURED`; empty if they were not taken.
+            over the first `MEASURED`. Empty if they were not taken.
         examples: Inputs and targets of the first samples, at most `EXAMPLES`.
-        held_out: Performance of a classifier on held-out samples; None without those.
-        failure: Why training failed, empty if it did not. Such a run has no network: its weights,
+        held_out: Performance of a classifier on held-out samples. None without those.
+        failure: Why training failed, empty if it did not. Such a run has no network. Its weights,
             `fit`, `norm` and `loss` are NaN, and it has no spectra.
     """
 
@@ -124,10 +124,10 @@ class Run:
 
     @property
     def weight_spectra(self) -> list[Spectrum]:
-        """Weight spectra at the end, one per convolution, first layer first: use these for numbers.
+        """Weight spectra at the end, one per convolution, first layer first. Use these for numbers.
 
-        Those that were taken when training ended; where none were, they are computed from the
-        network. A record keeps them in 16 bits: three digits of a value above 6e-5, steps of 6e-8
+        They were taken when training ended, or are computed from the network where none were. A
+        record keeps them in 16 bits, with three digits of a value above 6e-5 and steps of 6e-8
         below. The weights of its network lack what adds up to 3e-3 of a layer's norm, so small
         values and large ratios of the model's own spectra mean nothing. A failed run has none.
         """
@@ -154,7 +154,7 @@ class Run:
 
     @property
     def learned(self) -> bool:
-        """Whether the data loss is below half of `flat_error`: the book's rule.
+        """Whether the data loss is below half of `flat_error`, which is the book's rule.
 
         Raises:
             ValueError: The targets are labels.
@@ -163,14 +163,14 @@ class Run:
 
     @property
     def bottleneck(self) -> Bottleneck:
-        """The bottleneck in the weights at the end; one without layers if training failed."""
+        """The bottleneck in the weights at the end, without layers if training failed."""
         return Bottleneck() if self.failure else measure_bottleneck(self.weight_spectra)
 
     def row(self) -> dict[str, Any]:
-        """The run in one row of a table: its setting, and what training found.
+        """The run in one row of a table, with its setting and what training found.
 
         `kept` is the number of real dimensions that pass the middle half of the layers, the most
-        of its layers; `smallest kept` and `largest other` are the singular values next to the
+        of its layers. `smallest kept` and `largest other` are the singular values next to the
         threshold there. `data loss, %` is relative to the variance of the targets. Labels have no
         variance, and their runs no entry for it, nor for `learned`.
 
@@ -199,7 +199,7 @@ class Run:
 
 
 def failed(run: Run, failure: str) -> Run:
-    """The run as one whose training failed, and why; the weights of its network become NaN."""
+    """The run as one whose training failed, and why. The weights of its network become NaN."""
     with torch.no_grad():
         for parameter in run.model.parameters():
             parameter.fill_(math.nan)

@@ -1,8 +1,8 @@
 r"""Which budget does a task need? A search over budgets, each trained from a network near it.
 
 $F_B$ falls as the budget $B$ grows, so the least loss is attained by some smallest budget, the one
-that the task needs. Nobody can compute $F_B$; the search gives the lowest loss that was found, an
-upper bound. Every network that it trains is an experiment with a record: a search that was killed
+that the task needs. Nobody can compute $F_B$. The search gives the lowest loss that was found, an
+upper bound. Every network that it trains is an experiment with a record. A search that was killed
 is called again and goes on, and what lies in the records is not trained again.
 """
 
@@ -44,11 +44,11 @@ class Tried:
 
     Attributes:
         experiment: What was trained, and from which network.
-        move: How its budget came from that network's: `start`, `stay`, `drop`, `add`, `swap` or
-            `finish`.
-        budget: What the network was held to; of the start, if it was free, what it ended with.
+        move: How its budget came from that network's, one of `start`, `stay`, `drop`, `add`, `swap`
+            and `finish`.
+        budget: What the network was held to. If the start was free, what it ended with.
         uses: Budget that the held layers use in the end, after the release.
-        loss: The regularised loss in the end; infinite if training failed.
+        loss: The regularised loss in the end. Infinite if training failed.
         fit: Its data loss.
         norm: Its squared parameter norm.
         seconds: Time spent training, without its parents.
@@ -78,10 +78,10 @@ class SearchResult:
     Attributes:
         tried: The first is the start.
         rounds: How many rounds of moves there were.
-        complete: Whether no move was left that helps; False if the rounds were used up.
+        complete: Whether no move was left that helps. False if the rounds were used up.
         prices: Networks that go on from the best one and are never released. The first is held to
             the modes that the best one uses, each other one to these without one direction.
-        network: The best network, if its record is at hand; a committed table may stand alone.
+        network: The best network, if its record is at hand. A committed table may stand alone.
     """
 
     tried: tuple[Tried, ...]
@@ -92,7 +92,7 @@ class SearchResult:
 
     @property
     def best(self) -> Tried:
-        """The lowest loss found; of equal ones the first."""
+        """The lowest loss found, the first of equal ones."""
         return min(self.tried, key=lambda t: t.loss)
 
 
@@ -101,11 +101,11 @@ class Search:
     r"""Definition of a search.
 
     A move drops a direction, adds one, puts one at another frequency of about the same degree, or
-    keeps what the network uses. Each new budget is trained once, unless `again` is set: from its
-    parent's network within the budget, then released. The best networks found so far are the
-    parents of the next round. The search ends when a round brings no lower loss. Candidates are
-    trained briefly, so the best of them may still fall: `finish` trains it once more, for as long
-    as one likes.
+    keeps what the network uses. Each new budget is trained once, unless `again` is set. It starts
+    from its parent's network within the budget, and is released later. The best networks so far
+    are the parents of the next round. The search ends when a round brings no lower loss. Candidates
+    are trained briefly, so the best of them may still fall. `finish` trains it once more, for as
+    long as one likes.
 
     Raises:
         ValueError: On construction, if the start has several networks, or a value is out of range.
@@ -113,25 +113,25 @@ class Search:
     """
 
     start: Experiment
-    """One network, free or within a budget; trained first, or taken from its record."""
+    """One network, free or within a budget, which is trained first or taken from its record."""
     layers: tuple[int, int]
     """The first and the last layer that budgets hold, counted from 1."""
     steps: int
     """Steps of each candidate, beyond those of its parents."""
     release: float = 0.7
-    """Share of them within the budget; 1 never releases."""
+    """Share of them within the budget. A share of 1 never releases."""
     beam: int = 2
     """How many parents a round has."""
     rounds: int = 10
     """At most so many."""
     degree: int | None = None
-    """The highest degree of a frequency that is added; None for all of the grid."""
+    """The highest degree of a frequency that is added. None for all of the grid."""
     finish: int = 0
     """Steps that the best network is trained further in the end, within the budget that it uses,
     then released."""
     again: bool = False
     """Whether moves that keep or drop modes are made again from a better network, although their
-    budgets were tried: what was trained too briefly goes on, and loses what it does not need."""
+    budgets were tried. What was trained too briefly goes on, and loses what it does not need."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -154,7 +154,7 @@ class Search:
         Args:
             budget: The budget that holds it.
             parent: The other one.
-            move: What leads there; a `price` is never released, `finish` has its own steps.
+            move: What leads there. A `price` is never released. `finish` has its own steps.
         """
         training = replace(
             self.start.training,
@@ -315,7 +315,7 @@ def _run_of(experiment: Experiment, roots: Sequence[Path]) -> Run | None:
 
 
 def _next(plan: Search, tried: Sequence[Tried], seen: set[str]) -> Iterator[tuple[Experiment, str]]:
-    """The experiments of a round with their moves; marks their budgets as seen."""
+    """Make the experiments of a round with their moves, and mark their budgets as seen."""
     trained = {t.experiment.digest() for t in tried}
     for parent in _parents(tried, plan.beam):
         for budget, move in plan.moves(parent.uses):

@@ -1,8 +1,8 @@
-"""Sealed folders: a JSON document and arrays that are there as a whole or not at all.
+"""Sealed folders hold a JSON document and arrays, and are there as a whole or not at all.
 
 A folder is written under another name and renamed when every byte is on the disk. Its file
 `SHA256SUMS` is what `sha256sum` writes, so that `sha256sum -c SHA256SUMS` checks it, too. Nothing
-that is read here can run code: arrays are plain numbers, never pickled objects.
+that is read here can run code. Arrays are plain numbers, never pickled objects.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ MAX_BYTES = 2**28
 
 
 class RecordError(ValueError):
-    """A folder that is not the sealed folder it should be; says which, which file, and why."""
+    """A folder that is not the sealed folder it should be. Says which, which file, and why."""
 
     def __init__(self, folder: Path, file: str, reason: str) -> None:
-        """Say what is wrong with which file of which folder; an empty `file` means the folder."""
+        """Say what is wrong with which file of which folder. An empty `file` means the folder."""
         super().__init__(f"{folder}{': ' if file else ''}{file}: {reason}")
         self.folder, self.file, self.reason = folder, file, reason
 
@@ -68,10 +68,10 @@ def check_entries(folder: Path, file: str, document: Mapping[str, Any], **wanted
 
 
 def write_sealed(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files as a sealed folder: afterwards it is there completely, or not at all.
+    """Write files as a sealed folder, which is there completely afterwards, or not at all.
 
     Args:
-        folder: Its name; the folder above must exist, and no other process may write there.
+        folder: Its name. The folder above must exist, and no other process may write there.
         files: The document's and `ARRAYS`, by name.
 
     Raises:
@@ -158,7 +158,7 @@ def _sums(files: Mapping[str, bytes]) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """A value as JSON, keys sorted, readable, floats exact; always the same bytes.
+    """A value as JSON with sorted keys, readable, floats exact, and always the same bytes.
 
     Raises:
         ValueError: If a number is NaN or infinite.
@@ -171,7 +171,7 @@ def parse_json(data: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ValueError: If it is not as `json_bytes` writes it: a key stands twice, or a number is NaN.
+        ValueError: If a key stands twice, a number is NaN, or `json_bytes` would not write it.
     """
     value = json.loads(data.decode())
     if not isinstance(value, dict) or json_bytes(value) != data:
@@ -180,14 +180,14 @@ def parse_json(data: bytes) -> dict[str, Any]:
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays as one `.npz` file; always the same bytes."""
+    """Arrays as one `.npz` file with always the same bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **cast("dict[str, Any]", arrays))
     return buffer.getvalue()
 
 
 def parse_npz(data: bytes) -> Arrays:
-    """Read the arrays of a file that `npz_bytes` wrote; objects, which could run code, are refused.
+    """Read the arrays of a file that `npz_bytes` wrote, and refuse objects, which could run code.
 
     Raises:
         ValueError: If it is no such file, or larger than `MAX_BYTES` when unpacked.

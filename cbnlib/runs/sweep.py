@@ -1,7 +1,7 @@
-"""Sweeps: many experiments at once, on the cores of this machine or on a Dask cluster.
+"""Sweeps run many experiments at once, on the cores of this machine or on a Dask cluster.
 
-What a sweep has finished lies on disk as records, one folder per experiment, so a sweep that was
-stopped is simply called again: finished runs are not run twice, started ones go on from their
+What a sweep has finished lies on disk as records, one folder per experiment. A sweep that was
+stopped is simply called again. Finished runs are not run twice, and started ones go on from their
 checkpoints.
 """
 
@@ -44,7 +44,7 @@ class FinishedRun:
         digest: The experiment's.
         folder: The experiment's folder, with the record in it.
         seconds: Time spent training, in this sweep or before.
-        trained: Whether this sweep finished it; False if the record was there before.
+        trained: Whether this sweep finished it. False if the record was there before.
     """
 
     name: str
@@ -56,7 +56,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """An experiment without a network: its training failed, or it has no valid record.
+    """An experiment without a network, because its training failed or it has no valid record.
 
     Attributes:
         name: Its folder's name.
@@ -78,7 +78,7 @@ class SweepResult:
     """Outcomes of the experiments of a sweep, in the order in which they were given.
 
     Attributes:
-        finished: Experiments that have a network; `load_record` or `run_experiment` reads them.
+        finished: Experiments that have a network. `load_record` or `run_experiment` reads them.
         failed: Experiments that have none.
     """
 
@@ -103,7 +103,7 @@ def grid_of(base: Experiment, **axes: Sequence[Any]) -> list[Experiment]:
             that of the weights as well as of the samples' order.
 
     Returns:
-        The experiments, the last axis fastest; the labels name the values.
+        The experiments, the last axis fastest. The labels name the values.
 
     Raises:
         ValueError: If there is no such field, an axis is empty, a value is out of range, or `seed`
@@ -157,28 +157,28 @@ def sweep(
 ) -> SweepResult:
     """Run experiments side by side, each once, and keep their records.
 
-    Every run has one thread, so that its bits do not depend on where it runs. A run that fails
-    (one that diverges, say) is reported and the others go on; one that diverged has a record that
-    says so, and is not trained again.
+    Every run has one thread, so that its bits do not depend on where it runs. A run that fails, for
+    example because it diverges, is reported and the others go on. One that diverged has a record
+    that says so, and is not trained again.
 
     A run whose process is killed is run again and goes on from its last checkpoint. On local cores
-    one killed process takes the runs of the others along, which go on in the same way; on a Dask
-    cluster only that one run starts again, and the scheduler's own setting
+    one killed process takes the runs of the others along, which go on in the same way. On a Dask
+    cluster only that one run starts again. The scheduler's own setting
     `distributed.scheduler.allowed-failures` says how often.
 
     Args:
-        experiments: What to run; equal ones, whatever their labels, run once.
+        experiments: What to run. Equal ones, whatever their labels, run once.
         folder: Where the records go, each into its `Experiment.folder_name`, or where there is
             one of the same digest already, whatever its label. On a Dask cluster the folder must be
-            on a file system that this process and all workers share, at the same path and with
-            locks that hold between machines.
-        workers: Local processes; None for one per core, 1 for this process alone. Not for a Dask
+            on a file system that this process and all workers share. It needs the same path on all
+            of them, and locks that hold between machines.
+        workers: Local processes. None for one per core, 1 for this process alone. Not for a Dask
             cluster, which has its own.
         scheduler: Address of a Dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers have
-            this package installed; None for local processes.
-        data_folder: As in `run_experiment`; on a cluster, shared like `folder`.
-        records: Where the records of experiments that others go on from may lie, besides `folder`;
-            on a cluster, shared like it.
+            this package installed. None for local processes.
+        data_folder: As in `run_experiment`. On a cluster, shared like `folder`.
+        records: Where the records of experiments that others go on from may lie, besides `folder`.
+            On a cluster, shared like it.
         retries: How often local runs that were lost with their processes are taken up again.
         progress: Whether to draw one bar for the whole sweep (runs done, time left) and, in the
             end, write the names and errors of those that failed.
@@ -239,7 +239,7 @@ def sweep(
 
 
 def _work(experiment: Experiment, *, root: Path, **where: Any) -> Outcome:  # noqa: ANN401
-    """Run an experiment in a worker. It returns a summary: models stay where they are."""
+    """Run an experiment in a worker. It returns a summary, and models stay where they are."""
     folder, threads = folder_of(experiment, root), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -310,7 +310,7 @@ def _on_cluster(call: _Call, todo: list[Experiment], scheduler: str) -> Generato
         futures = {client.submit(call, job, pure=False): job for job in todo}
         for future in as_completed(futures, loop=client.loop):
             experiment = futures.pop(future)
-            failure = future.exception()  # not one of the run's: its worker or the cluster failed
+            failure = future.exception()  # not the run's: its worker or the cluster failed
             outcome = future.result() if failure is None else _failure(experiment, failure)
             future.release()  # or it would be computed again if the worker that holds it dies
             yield outcome

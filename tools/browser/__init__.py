@@ -1,1 +1,1 @@
-"""What a reader meets in a real browser: each module looks at one side of a rendered page."""
+"""What a reader meets in a real browser. Each module looks at one side of a rendered page."""

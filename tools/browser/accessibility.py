@@ -1,4 +1,4 @@
-"""Accessibility, by axe-core: rules about contrast, names, roles, keyboard and structure."""
+"""Accessibility by axe-core, with rules about contrast, names, roles, keyboard and structure."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TOGGLES = "details > summary, .toggle-button"
 # For the page and for each frame in it. A file has no origin that messages could be checked by.
 SCRIPT = f"{AXE_SCRIPT}\naxe.configure({{allowedOrigins: ['<unsafe_all_origins>']}});"
 # Contrast is slow to measure, and a page has thousands of words in a few dozen colours. Of those
-# that look the same on the same grounds, the first stands for all; frames are measured whole.
+# that look the same on the same grounds, the first stands for all. Frames are measured whole.
 MARK = """() => {
   const grounds = new Map([[null, '']]), looks = new Set();
   const ground = element => {
@@ -57,8 +57,8 @@ ALL_BUT_CONTRAST: dict[str, Any] = {"rules": {"color-contrast": {"enabled": Fals
 def check(visit: Visit) -> tuple[list[str], list[str]]:
     """What axe finds on a page, with what can be toggled closed and then open.
 
-    Contrast is measured in each theme and width, everything else in each of them once. Closed,
-    only the toggles themselves are looked at: the rest is there when they are open.
+    Contrast is measured in each theme and width, everything else in each of them once. Of closed
+    toggles only they themselves are looked at, because the rest is there when they are open.
 
     Returns:
         The serious and critical findings, and the lesser ones, a line each.

@@ -23,7 +23,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=M
 WIDTHS = (400, 800, 1400)
 HEIGHT = 900
 THEMES = ("light", "dark")
-# The page hears of a new size with the next frame; a busy one takes its time for each.
+# The page hears of a new size with the next frame. A busy one takes its time for each.
 SHOWN = """async settled => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
   await frame();
@@ -32,7 +32,7 @@ SHOWN = """async settled => {
   await frame();
 }"""
 SETTLED = 400
-"""Milliseconds: the theme looks 300 ms after a change of size at what scrolls."""
+"""Milliseconds. The theme looks 300 ms after a change of size at what scrolls."""
 
 PATIENCE = 120_000
 """Milliseconds that anything may take, on a busy machine."""
@@ -44,7 +44,7 @@ TOGGLE = """open => {
     if (open === (button.getAttribute('aria-expanded') === 'false')) button.click();
 }"""
 
-# Run in the page: waits until formulas are set and images decoded, returns what is wrong.
+# Run in the page. It waits until formulas are set and images decoded, and returns what is wrong.
 SETTLE = """async () => {
   const problems = [];
   const formulas = [...document.querySelectorAll('.math.notranslate')];
@@ -72,7 +72,7 @@ class Visit:
     Attributes:
         page: The page of the site.
         tab: Where it is open.
-        problems: What is wrong, a line each; errors of scripts and requests to other hosts are
+        problems: What is wrong, a line each. Errors of scripts and requests to other hosts are
             added as they happen.
         loaded: Addresses of the files it asked for, each once.
     """
@@ -103,7 +103,7 @@ class Visit:
         """Write `<page>-<width>-<theme>.png` for each width and theme into a folder."""
         for width, theme in product(WIDTHS, THEMES):
             self.look(width, theme)
-            # As tall as the page: Chromium leaves parts blank when it stretches a window itself.
+            # As tall as the page, as Chromium leaves parts blank when it stretches a window itself.
             tall = self.tab.evaluate("() => document.documentElement.scrollHeight")
             self.tab.set_viewport_size({"width": width, "height": tall})
             name = f"{self.page.name.replace('/', '-')}-{width}-{theme}.png"

@@ -1,4 +1,4 @@
-"""The keyboard: everything can be reached with Tab, is seen when reached, and answers to keys."""
+"""Everything can be reached with Tab, is seen when reached, and answers to keys."""
 
 from tools.browser.chromium import Visit
 
@@ -19,7 +19,7 @@ LISTEN = """() => {
   window.changed = e => before.get(e) !== style(e);
   return before.size;
 }"""
-# Notes what has the focus, and whether it looks different now; tells whether anything has it.
+# Notes what has the focus, and whether it looks different now. Tells whether anything has it.
 NOTE = """() => {
   const e = document.activeElement;
   if (e !== document.body) tabStops.set(e, changed(e));
@@ -78,7 +78,7 @@ def _toggle(visit: Visit) -> list[str]:
 
 
 def _slide(visit: Visit) -> list[str]:
-    """Move each slider of the page one step by an arrow key; a slideshow's picture follows."""
+    """Move each slider of the page one step by an arrow key. A slideshow's picture follows."""
     tab, problems = visit.tab, []
     state = """e => [e.value, e.closest('[data-slideshow]')?.querySelector('img').src]"""
     for slider in tab.locator(SLIDERS).locator("visible=true").all():

@@ -1,13 +1,13 @@
-"""Layout: nothing sticks out of the page at any width; what is wide scrolls in a box of its own.
+"""Nothing sticks out of the page at any width, and what is wide scrolls in a box of its own.
 
-From `FITS` pixels on no table has to scroll; below, a table that scrolls says so.
+From `FITS` pixels on no table has to scroll. Below, a table that scrolls says so.
 """
 
 from tools.browser.chromium import WIDTHS, Visit
 
 FITS = 1100
 BETWEEN = (FITS, 1300)
-"""Further widths at which tables are looked at: the theme shows one bar or two beside the text."""
+"""Further widths at which tables are looked at. The theme shows one bar or two beside the text."""
 
 # Elements that reach beyond the window although nothing around them scrolls or cuts them.
 JUTTING = """() => {
@@ -30,7 +30,7 @@ JUTTING = """() => {
   return outer.slice(0, 4).map(name);
 }"""
 
-# Tables of which the box around them hides a part; `hinted` if the box says that it scrolls.
+# Tables of which the box around them hides a part. `hinted` if the box says that it scrolls.
 HIDDEN = """() => {
   const box = table => {
     let around = table;

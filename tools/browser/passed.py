@@ -1,7 +1,7 @@
-"""Which pages passed the check: one that would load the same bytes again needs no second look.
+"""Which pages passed the check, as one that would load the same bytes needs no second look.
 
 The two editions share about half of their pages. A page is known by the contents of everything that
-it asked for when it was checked; a change of the checks or of the browser forgets them all.
+it asked for when it was checked. A change of the checks or of the browser forgets them all.
 """
 
 import json

@@ -12,10 +12,10 @@ from tools.pages import Page
 
 PAGE_BYTES = 3_000_000
 SHARED = re.compile(r"\.(woff2?|ttf|otf)$|/_static/mathjax/")
-"""Fonts and MathJax (1.2 MB): the same files for all pages, which a browser fetches once."""
+"""Fonts and MathJax (1.2 MB), the same files for all pages, which a browser fetches once."""
 
 LISTS = ("genindex", "search", "prf-prf")
-"""Pages that Sphinx makes; they are in no order of reading."""
+"""Pages that Sphinx makes. They are in no order of reading."""
 
 SWITCH = ".theme-switch-button"
 GROUND = "() => getComputedStyle(document.body).backgroundColor"

@@ -1,4 +1,4 @@
-"""Training in the page (`book/lab`): it runs, pauses and tells what it found, by keyboard alone."""
+"""Training in the page (`book/lab`) runs, pauses and tells what it found, by keyboard alone."""
 
 from playwright.sync_api import TimeoutError as NothingCame
 
@@ -12,7 +12,7 @@ WORDS = "[data-part=words]"
 
 
 def check(visit: Visit) -> list[str]:
-    """What does not work in the training of a page, a line each; nothing on a page without."""
+    """What does not work in the training of a page, a line each, and nothing on a page without."""
     tab, known = visit.tab, len(visit.problems)
     if not tab.locator(LAB).count():
         return []

@@ -1,11 +1,11 @@
 """Sphinx extension that opens the finished pages to readers whom the theme leaves out.
 
-* Headers of tables say whether they head a column or a row; an empty corner is no header.
-* The entries of a list of references are its items; the role that docutils gives them is outdated.
+* Headers of tables say whether they head a column or a row. An empty corner is no header.
+* The entries of a list of references are its items. The role that docutils gives them is outdated.
 * The book's name and its search button stand in a landmark, as all else does.
-* Icons come from the theme's style sheet and fonts, which every page loads in any case; the script
+* Icons come from the theme's style sheet and fonts, which every page loads in any case. The script
   of 1.5 MB that would draw them a second time goes.
-* The index of the search is for the search page; the theme loads it into every page, for results
+* The index of the search is for the search page. The theme loads it into every page, for results
   while one types, which this book does not show.
 
 The theme has no settings for these.
@@ -34,7 +34,7 @@ REPAIRS = (
 
 
 def repair(page: str) -> str:
-    """The HTML of a page, repaired; what is repaired already stays as it is.
+    """The HTML of a page, repaired. What is repaired already stays as it is.
 
     >>> repair("<thead><tr><th></th><th>loss</th></tr></thead>")
     '<thead><tr><td></td><th scope="col">loss</th></tr></thead>'

@@ -1,4 +1,4 @@
-r"""Sphinx extension: docstrings written in Markdown's manner, for autodoc.
+r"""Sphinx extension for autodoc, with docstrings written in Markdown's manner.
 
 `$…$` becomes a formula, `$$…$$` at the start of a line one of its own. What stands in single
 backticks becomes a link if it names something public of the library, by its short or its full name,
@@ -66,7 +66,7 @@ def to_rst(text: str) -> str:
 def without_types(lines: Sequence[str], *, attribute: bool) -> Iterator[str]:
     """A docstring in which napoleon takes no words before a colon for a type.
 
-    It does so in the first line of what is returned and of an attribute; an empty escape there
+    It does so in the first line of what is returned and of an attribute. An empty escape there
     stops it, and is not seen on the page.
     """
     if attribute:
@@ -104,8 +104,8 @@ def shorten(
 def targets(kinds: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """What a docstring may call the public things, and their full names.
 
-    A short name that two modules define is left out: nobody knows which one is meant. Where a
-    module and something else have the same one (`frequencies`), it is not the module's; where a
+    A short name that two modules define is left out, because nobody knows which one is meant. Where
+    a module and something else have the same one (`frequencies`), it is not the module's. Where a
     class's attribute and a function do (`weight_spectra`), it is the function's.
 
     Args:
@@ -125,7 +125,7 @@ def targets(kinds: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, _shown: nodes.Element
 ) -> nodes.Element | None:
-    """Link a name to what is described under it; show it as code if nothing is."""
+    """Link a name to what is described under it, or show it as code if nothing is."""
     if node["reftype"] != ROLE:
         return None
     domain, name = env.get_domain("py"), node["reftarget"]
@@ -137,7 +137,7 @@ def resolve(
 
 
 class PublicNames(SphinxDirective):
-    """`{public-names}`: what is in the package's `__all__`, with links."""
+    """`{public-names}` lists what is in the package's `__all__`, with links."""
 
     def run(self) -> list[nodes.Node]:
         """Make one line of links."""

@@ -1,7 +1,7 @@
-"""Sphinx extension: the buttons of a page lead to files that are committed.
+"""Sphinx extension that lets the buttons of a page lead to files that are committed.
 
-A chapter is rendered from its executed copy, which is nowhere but in the build: its buttons lead to
-the pair `notebooks/NN.md` and `notebooks/NN.ipynb`. Those of a problem set lead to the student's
+A chapter is rendered from its executed copy, which is nowhere but in the build. So its buttons lead
+to the pair `notebooks/NN.md` and `notebooks/NN.ipynb`. Those of a problem set lead to the student's
 edition, none to the source with the solutions. The theme has no setting for this.
 """
 
@@ -48,7 +48,7 @@ DOWNLOAD_SOURCE = {
 
 
 def replace_downloads(app: Sphinx, exception: Exception | None) -> None:
-    """Offer the committed pair for download; Sphinx copied the executed notebooks."""
+    """Offer the committed pair for download, as Sphinx copied the executed notebooks."""
     if exception is not None or app.builder.format != "html":
         return
     for docname in app.env.found_docs:
@@ -60,7 +60,7 @@ def replace_downloads(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
-    # The theme adds its own buttons at priority 501; ours must see them.
+    # The theme adds its own buttons at priority 501, and ours must see them.
     app.connect("html-page-context", repair_buttons, priority=900)
     app.connect("build-finished", replace_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """Sphinx extension that gives the pages the facts of the executed notebooks (`tools.facts`).
 
-`{chapter-card} 01_bottleneck` is a card of the gallery: a figure (`:figure:`), the title, the text
-given as content, how long the notebook ran, how many rows were reproduced. Where a page
+`{chapter-card} 01_bottleneck` is a card of the gallery. It has a figure (`:figure:`), the title,
+the text given as content, how long the notebook ran and how many rows were reproduced. Where a page
 quotes a result that there is not, it says *not available*.
 """
 
@@ -24,14 +24,14 @@ from tools.facts import COUNTS, Facts, reproduced
 
 
 class ChapterCard(SphinxDirective):
-    """`{chapter-card}`: a chapter in the gallery."""
+    """`{chapter-card}` shows a chapter in the gallery."""
 
     required_arguments = 1
     has_content = True
     option_spec: ClassVar = {"figure": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        """Make the card; a notebook or figure that is not there is a warning."""
+        """Make the card. A notebook or figure that is not there is a warning."""
         stem, figure = self.arguments[0], self.options.get("figure", "")
         copy = Path(self.env.srcdir) / "notebooks" / f"{stem}.ipynb"
         notebook = read_executed(copy) if copy.exists() else None

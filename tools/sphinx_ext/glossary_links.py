@@ -1,9 +1,9 @@
-"""Sphinx extension: the first occurrence of each glossary term on a page leads to the glossary.
+"""Sphinx extension that links the first occurrence of each glossary term on a page to the glossary.
 
-Only running text counts: no headings, captions, code, formulas, outputs of cells, references or
-text that is a link already, and nothing inside a container of class `no-term-links`. A plural in
-*s* counts as its term. The terms are those of the `{glossary}` directive, whose own page stays as
-it is. No maintained extension links terms that are not marked up.
+Only running text counts. That leaves out headings, captions, code, formulas, outputs of cells,
+references, text that is a link already, and containers of class `no-term-links`. A plural in *s*
+counts as its term. The terms are those of the `{glossary}` directive, whose own page stays as it
+is. No maintained extension links terms that are not marked up.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Sphinx extension with the directive `{lab}`: networks that train in the reader's browser.
+"""Sphinx extension with the directive `{lab}`, for networks that train in the reader's browser.
 
-Everything stands in the page: style, script, and the worker's script as text, because a page from
-a disk may load neither modules nor a worker's file. With `:small:` there is one figure and no
-controls. The content of the directive is what readers without JavaScript see.
+Style, script, and the worker's script as text all stand in the page. A page from a disk may load
+neither modules nor a worker's file. With `:small:` there is one figure and no controls. The content
+of the directive is what readers without JavaScript see.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ def widget(folder: Path, name: str) -> str:
 
 
 class Lab(SphinxDirective):
-    """`{lab}`: training in the page."""
+    """`{lab}` puts training into the page."""
 
     has_content = True
     option_spec: ClassVar = {"small": directives.flag}

@@ -1,10 +1,10 @@
 """Sphinx extension for a search that forgives spellings and shows extracts from a disk.
 
-* A word with hyphens is indexed as its parts and as one word: *down-sampling*, *down* and
+* A word with hyphens is indexed as its parts and as one word. *down-sampling*, *down* and
   *downsampling* all find it, and who types the hyphen finds both spellings.
 * British words are indexed in their American spelling, too.
 * The search page loads the running text of all pages as a script, because from a disk no page may
-  read another one; `offline.js` takes its extracts from there.
+  read another one. `offline.js` takes its extracts from there.
 
 Pagefind and other indexes are fetched by scripts, which fails for a copy on a disk.
 """
@@ -41,7 +41,7 @@ var splitQuery = (query) => {
 };
 """
 TEXTS = "search-texts.js"
-"""In the site's `_static`; only the search page loads it."""
+"""In the site's `_static`. Only the search page loads it."""
 
 NOT_TOLD = {"cell_input", "cell_output", "provenance"}
 
@@ -68,7 +68,7 @@ def joined(text: str) -> list[str]:
 
 
 def american(word: str) -> str:
-    """The word in American spelling; empty if it is spelled the same there, as far as one sees.
+    """The word in American spelling, empty if it is spelled the same there, as far as one sees.
 
     >>> american("regularised"), american("neighbouring"), american("centre"), american("labelled")
     ('regularized', 'neighboring', 'center', 'labeled')
@@ -117,7 +117,7 @@ class Texts:
         _context: object,
         doctree: nodes.document | None,
     ) -> None:
-        """Keep the text of a page; let the search page load all of them."""
+        """Keep the text of a page, and let the search page load all of them."""
         if doctree is not None:
             self.of[pagename] = running_text(doctree)
         elif pagename == "search":

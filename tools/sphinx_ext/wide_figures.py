@@ -1,8 +1,8 @@
 """Sphinx extension that keeps wide figures readable on a telephone.
 
 The picture of a figure that is wide gets a box of its own, class `wide-figure`. On a narrow screen
-the picture does not shrink as far as its letters would have to, and the box scrolls (`book.css`);
-the caption below stays as wide as the screen. `toggles.js` lets Tab reach the box then.
+the picture does not shrink as far as its letters would have to, and the box scrolls (`book.css`).
+The caption below stays as wide as the screen. `toggles.js` lets Tab reach the box then.
 No style sheet can tell how wide a picture is.
 """
 
@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 CSS_CLASS = "wide-figure"
 WIDE_PIXELS = 950
-"""The book's figures have 110 dots per inch: those of about nine inches are wide."""
+"""The book's figures have 110 dots per inch, and those of about nine inches are wide."""
 
 
 def box_wide_figures(app: Sphinx, doctree: nodes.document, _docname: str) -> None:
