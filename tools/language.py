@@ -39,7 +39,7 @@ MARKUP = (  # what becomes of it, in this order
     (r"\{\{.*?\}\}|!\[.*?\]\(.*?\)|</?\w[^<>]*>|[*_\\]", ""),
 )
 DOCSTRING = re.compile(  # its headings, the names of arguments and errors, doctests and commands
-    r"^(?:[A-Z]\w+:$| +[\w*]+: )|^ *>>> .*(?:\n *\S.*)*|^ +python .*$", re.MULTILINE
+    r"^(?:[A-Z]\w+:$|Source: | +[\w*]+: )|^ *>>> .*(?:\n *\S.*)*|^ +python .*$", re.MULTILINE
 )
 SENTENCE = re.compile(r"(?<=[.!?])[)\"”’']*\s+")
 WORD = re.compile(r"[^\W_]+(?:['’–-][^\W_]+)*")
