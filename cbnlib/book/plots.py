@@ -100,7 +100,7 @@ def plot_spectra(
 
     Args:
         ax: Where to draw.
-        spectra: One spectrum per layer, first layer first. Without any (failed), it says so.
+        spectra: One per layer, first layer first. Without any (the run failed), the axes say so.
         quantity: What the values are, for the vertical axis.
         largest_degree: Degree at which colours and markers end. Higher ones look like it.
             None for the largest degree there is, at most 7.

@@ -86,6 +86,8 @@ def of(layer):
     Raises:
         ValueError: If there is none.
 
+    Source: statement S1.
+
     Example:
         >>> of({"a": 1});
         {"a": 1}
@@ -105,6 +107,7 @@ def test_docstrings_are_read_without_their_code(tmp_path):
         "A layer of the network.",
         "The values.",
         "If there is none.",
+        "statement S1.",
     ]
 
 
