@@ -20,18 +20,23 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import floor, measure
 from benchmarks.contenders import (
+    HELD,
+    HELD_LAYERS,
     STEPS,
     SpectraCase,
     StepCase,
+    free_steps,
+    held_steps,
     library_spectra,
     numpy_spectra,
     peak_memory,
     spectra_error,
 )
 from cbnlib.runs.provenance import environment
+from cbnlib.training.budget import EVERY
 
 RESULTS = Path(__file__).resolve().parents[1] / "records" / "90_performance" / "benchmark.json"
-LARGE, SMALL = StepCase(28, 32, 8), StepCase(14, 16, 8)
+LARGE, SMALL, DEEP = StepCase(28, 32, 8), StepCase(14, 16, 8), StepCase(14, 16, 10)
 SCALING = {
     "n": [replace(SMALL, n=n) for n in (8, 10, 14, 20, 28, 40)],
     "width": [replace(SMALL, width=c) for c in (4, 8, 16, 32, 64)],
@@ -70,6 +75,19 @@ def step_results(rounds: int, rates: dict[str, float], *, small: bool) -> list[d
             }
         )
     return results
+
+
+def budget_results(rounds: int, *, small: bool) -> dict[str, Any]:
+    """A step of the engine, and one with the middle held to a budget, its projection included."""
+    case = replace(DEEP, batch=2) if small else DEEP
+    contenders = {"engine": (free_steps, case), "within the budget": (held_steps, case)}
+    seconds = measure.side_by_side(contenders, rounds, torch.get_num_threads())
+    return {
+        "case": case.facts(),
+        "budget": HELD,
+        "layers": HELD_LAYERS,
+        "seconds": {name: some / EVERY for name, some in seconds.items()},
+    }
 
 
 def parts_of_a_step(case: StepCase) -> dict[str, float]:
@@ -128,6 +146,7 @@ def everything(rounds: int, *, small: bool) -> dict[str, Any]:
         "rounds": rounds,
         "rates": rates,
         "steps": step_results(rounds, rates, small=small),
+        "budget": budget_results(rounds, small=small),
         "spectra": spectra_results(max(1, rounds // 3), small=small),
         "scaling": scaling_results(rounds, rates, small=small),
     }

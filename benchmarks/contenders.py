@@ -1,6 +1,6 @@
 """The same work done in different ways, each as a function to be called again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from benchmarks.measure import resident_peak
 from cbnlib import CNN, CNNConfig
 from cbnlib.spectra.convolutions import filter_spectrum
-from cbnlib.training.engine import Engine
+from cbnlib.training.budget import EVERY, Budget, Confinement
+from cbnlib.training.engine import Engine, FewModes
 from cbnlib.training.train import fit_function
 
 Step = Callable[[], object]
+HELD, HELD_LAYERS = "DC×3, ±(1,0)×2, ±(0,1)×2, ±(1,1)×1", (3, 8)
+"""A budget of 13 real dimensions, and the first and the last layer that it holds."""
 RATE = 1e-6
 """Learning rate, small, so that repeating a step does not lead anywhere."""
 
@@ -57,15 +60,38 @@ def engine_in_pixels_step(case: StepCase) -> Step:
     return _engine_step(CNN(case.config(), seed=0), case)
 
 
-def _engine_step(model: CNN, case: StepCase) -> Step:
-    engine, x = Engine(model, fit_function("square"), case.batch), case.data()
-    optimizer = _adam(model)
+def _engine_step(
+    model: CNN, case: StepCase, few_modes: Mapping[int, FewModes] | None = None
+) -> Step:
+    engine = Engine(model, fit_function("square"), case.batch, few_modes=few_modes or {})
+    optimizer, x = _adam(engine.parameters), case.data()
 
     def step() -> None:
         engine.gradients(x, x)
         optimizer.step()
 
     return step
+
+
+def free_steps(case: StepCase) -> Step:
+    """`EVERY` steps of the engine, nothing held."""
+    return _repeated(engine_step(case))
+
+
+def held_steps(case: StepCase) -> Step:
+    """As many steps with the layers held to a budget, and their projection."""
+    model = CNN(case.config(parametrization="spectral"), seed=0)
+    held = Confinement(model, Budget.parse(HELD, model.config.grid), HELD_LAYERS)
+    return _repeated(_engine_step(model, case, held.few), held.project)
+
+
+def _repeated(step: Step, then: Step = lambda: None) -> Step:
+    def steps() -> None:
+        for _ in range(EVERY):
+            step()
+        then()
+
+    return steps
 
 
 def plain_step(case: StepCase) -> Step:
@@ -85,7 +111,8 @@ def conv2d_step(case: StepCase) -> Step:
 
 
 def _autograd_step(model: nn.Module, case: StepCase) -> Step:
-    x, optimizer, fit = case.data(), _adam(model), fit_function("square")
+    x, optimizer = case.data(), _adam(list(model.parameters()))
+    fit = fit_function("square")
 
     def step() -> None:
         loss = fit(model(x), x)
@@ -96,8 +123,8 @@ def _autograd_step(model: nn.Module, case: StepCase) -> Step:
     return step
 
 
-def _adam(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
+def _adam(parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr=RATE, fused=True)
 
 
 STEPS: dict[str, Callable[[StepCase], Step]] = {
