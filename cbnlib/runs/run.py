@@ -136,30 +136,29 @@ class Run:
         return [] if self.failure else weight_spectra(self.model)
 
     @property
-    def flat_error(self) -> float:
-        """Squared error per sample of the best constant image, estimated from the `examples`.
+    def explained(self) -> float:
+        r"""The share of the variance of the targets that the network explains.
 
-        A network that ignores its input outputs a constant per channel, because it commutes with
-        translations.
+        It is $1-\mathrm{fit}/\mathrm{variance}$. The variance is the loss of the mean target, which
+        is the best output that is the same for all inputs. So the share is 1 for a network without
+        data loss, and 0 or less for one that is no better than the mean target. It is NaN for a
+        failed run, and if the targets do not vary.
 
         Raises:
             ValueError: The targets are labels.
         """
-        targets = self.examples[1]
-        if not targets.is_floating_point():
-            raise ValueError(f"{self.task.name}: there is no constant image among labels")
-        pixels = tuple(range(2, targets.ndim))
-        flat = targets.mean(dim=(0, *pixels), keepdim=True)
-        return float((targets - flat).square().sum()) / len(targets)
+        if self.task.variance is None:
+            raise ValueError(f"{self.task.name}: labels have no variance to explain")
+        return 1 - self.fit / (self.task.variance or math.nan)
 
     @property
     def learned(self) -> bool:
-        """Whether the data loss is below half of `flat_error`, which is the book's rule.
+        """Whether the network explains at least half of the variance, which is the book's rule.
 
         Raises:
             ValueError: The targets are labels.
         """
-        return self.fit < self.flat_error / 2
+        return self.explained >= 1 / 2
 
     @property
     def bottleneck(self) -> Bottleneck:

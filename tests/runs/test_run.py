@@ -35,6 +35,25 @@ def test_a_row_holds_the_setting_and_what_was_found():
     assert run.bottleneck.layers == measure_bottleneck(run.weight_spectra).layers
 
 
+@pytest.mark.parametrize(
+    ("share", "learned"),
+    [(1.0, True), (0.5, True), (0.499, False), (0.0, False), (-0.1, False), (math.nan, False)],
+)
+def test_a_network_that_explains_half_of_the_variance_learned(share, learned):
+    run = trained()
+    run = replace(run, fit=(1 - share) * TASK.variance)
+    assert run.explained == pytest.approx(share, nan_ok=True)
+    assert run.learned == learned
+
+
+def test_the_mean_target_explains_nothing():
+    stripes = torch.tensor([1.0, -1.0]).repeat(4)
+    y = torch.stack([stripes, 3 * stripes]).unsqueeze(1)  # 8 about the mean, 40 about a constant
+    run = trained(Task("t", y, y))
+    assert replace(run, fit=8.0).explained == 0
+    assert not replace(run, fit=0.49 * 40).learned
+
+
 def test_a_failed_run_has_a_row():
     run = failed(trained(), "it blew up")
     row = run.row()
@@ -59,3 +78,4 @@ def test_nothing_kept_and_nothing_to_vary_have_a_row():
     assert (row["kept"], row["largest other"], row["bottleneck"]) == (0, 0.0, "no bottleneck")
     assert math.isnan(row["smallest kept"])
     assert math.isnan(row["data loss, %"])
+    assert not row["learned"]
