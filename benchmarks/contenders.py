@@ -63,7 +63,7 @@ def engine_in_pixels_step(case: StepCase) -> Step:
 def _engine_step(
     model: CNN, case: StepCase, few_modes: Mapping[int, FewModes] | None = None
 ) -> Step:
-    engine = Engine(model, fit_function("square"), case.batch, few_modes=few_modes or {})
+    engine = Engine(model, fit_function("square"), case.batch, few_modes=few_modes)
     optimizer, x = _adam(engine.parameters), case.data()
 
     def step() -> None:
